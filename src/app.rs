@@ -1,0 +1,1 @@
+//! The composition root: opens store, sources and sinks, starts and stops them in order.

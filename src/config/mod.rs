@@ -1,0 +1,1 @@
+//! The configuration file, read into checked settings; all problems at once.

@@ -1,0 +1,1 @@
+//! One round: lease, look, diff, commit; and when the next round is due.

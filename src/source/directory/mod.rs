@@ -1,0 +1,1 @@
+//! Directory sources: listing, segments, readiness, hashing and after-actions.

@@ -1,0 +1,1 @@
+//! Table sources: keyset paging over a watermark, and how far behind the cursor stays.

@@ -1,0 +1,10 @@
+//! Tests that drive the real thing: the binary, real servers, real files. One binary, so that it links once.
+
+mod command;
+mod configuration;
+mod delivering;
+mod folder;
+mod store;
+mod support;
+mod table;
+mod tidy;

@@ -1,0 +1,13 @@
+//! What the tests share: running the binary, receivers, servers. Waiting is for conditions, never for time.
+
+use std::time::{Duration, Instant};
+
+/// Waits until `condition` holds, looking every few milliseconds; panics with `what` after 30 s.
+#[allow(dead_code)]
+pub fn wait_until(what: &str, mut condition: impl FnMut() -> bool) {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    while !condition() {
+        assert!(Instant::now() < deadline, "waited 30 s in vain until {what}");
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
