@@ -205,6 +205,44 @@ impl Stop {
     }
 }
 
+/// Tells a waiting thread that something happened, without saying what; rings are counted, so none is missed between
+/// looking and waiting.
+#[derive(Debug, Clone, Default)]
+pub struct Bell {
+    inner: Arc<BellState>,
+}
+
+#[derive(Debug, Default)]
+struct BellState {
+    rings: Mutex<u64>,
+    changed: Condvar,
+}
+
+impl Bell {
+    /// A bell that never rang.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Wakes whoever waits.
+    pub fn ring(&self) {
+        *self.inner.rings.lock().expect("no holder of the bell panics") += 1;
+        self.inner.changed.notify_all();
+    }
+
+    /// How often it rang so far.
+    pub fn rings(&self) -> u64 {
+        *self.inner.rings.lock().expect("no holder of the bell panics")
+    }
+
+    /// Waits until it has rung more than `seen` times, at most `wait`; returns how often it rang so far.
+    pub fn wait(&self, seen: u64, wait: Duration) -> u64 {
+        let rings = self.inner.rings.lock().expect("no holder of the bell panics");
+        let waited = self.inner.changed.wait_timeout_while(rings, wait, |rings| *rings <= seen);
+        *waited.expect("no holder of the bell panics").0
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -224,6 +262,14 @@ mod tests {
         assert_eq!(clock.tick(), Duration::ZERO);
         clock.advance(Duration::from_secs(1));
         assert_eq!((clock.now().millis(), clock.tick()), (1_000, Duration::from_secs(1)));
+    }
+
+    #[test]
+    fn a_ring_between_looking_and_waiting_is_not_missed() {
+        let bell = Bell::new();
+        let seen = bell.rings();
+        bell.ring();
+        assert_eq!(bell.wait(seen, Duration::from_secs(60)), 1);
     }
 
     #[test]

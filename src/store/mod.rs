@@ -13,7 +13,7 @@ pub use records::Records;
 use std::time::Duration;
 
 use crate::change::{Fingerprint, Key, Known, Tuple};
-use crate::clock::Timestamp;
+use crate::clock::{Bell, Timestamp};
 use crate::error::Result;
 use crate::event::{Event, EventId};
 use crate::setting::{SinkName, SourceName};
@@ -62,6 +62,9 @@ pub trait Store: Send + Sync {
 
     /// When the next delivery of this sink that waits for a time is due; `None` when none waits.
     fn next_due(&self, sink: &SinkName) -> Result<Option<Timestamp>>;
+
+    /// Rings whenever deliveries of this sink were added, released, resumed or cancelled.
+    fn bell(&self, sink: &SinkName) -> Bell;
 
     /// How many deliveries of this sink are neither final nor dead. Cheap: kept in memory.
     fn backlog(&self, sink: &SinkName) -> u64;
