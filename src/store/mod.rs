@@ -4,6 +4,7 @@
 //! another process runs. Both speak of names, keys and sequences only, so that a second implementation (PostgreSQL, with
 //! row leases and epochs) can stand behind them; one conformance suite in `tests/` runs against every implementation.
 
+pub mod lock;
 pub mod records;
 pub mod settings;
 pub mod sqlite;
