@@ -19,6 +19,12 @@ pub struct Config {
 #[derive(Debug, Clone)]
 pub struct Problems(pub Vec<String>);
 
+impl std::fmt::Display for Problems {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0.join("\n"))
+    }
+}
+
 pub fn load(path: Option<&Path>) -> Result<Config, Problems> {
     Err(Problems(vec![format!("{path:?}")]))
 }

@@ -13,6 +13,9 @@ use crate::error::{Error, ErrorKind, Result};
 /// How often a waiting process looks whether the lock is free: flock can't be waited for together with a stop.
 const LOOK_EVERY: Duration = Duration::from_millis(50);
 
+/// A look at who holds the lock takes it for a moment, and must not be taken for a holder.
+const LOOK_WAIT: Duration = Duration::from_millis(200);
+
 /// A note longer than this was not written by us.
 const NOTE_BYTES_MAX: u64 = 512;
 
@@ -48,7 +51,7 @@ impl Lock {
             .mode(0o600)
             .open(&path)
             .map_err(|e| Error::io(doing(), e))?;
-        let until = clock.tick() + wait.unwrap_or_default();
+        let until = clock.tick() + wait.unwrap_or(LOOK_WAIT);
         loop {
             match file.try_lock() {
                 Ok(()) => break,
@@ -89,9 +92,15 @@ impl Drop for Lock {
     }
 }
 
-/// Who holds the lock of the store at `store`, as written by the holder: `pid=17 command=run since=...`. `None` when nobody has
-/// written it; a process that was killed leaves its note behind, so this says nothing about whether the lock is held.
-pub fn load_note(store: &Path) -> Option<String> {
+/// Who holds the lock of the store at `store` right now, as written by the holder: `pid=17 command=run since=...`. `None` when
+/// nobody does.
+pub fn holder(store: &Path) -> Option<String> {
+    let file = File::open(lock_path(store)).ok()?;
+    // A killed process leaves its note behind: only the lock itself proves that somebody is there.
+    matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)).then(|| load_note(store).unwrap_or_default())
+}
+
+fn load_note(store: &Path) -> Option<String> {
     let mut note = String::new();
     File::open(lock_path(store)).ok()?.take(NOTE_BYTES_MAX).read_to_string(&mut note).ok()?;
     let note = note.trim();
@@ -136,7 +145,10 @@ mod tests {
     fn a_lock_given_back_can_be_taken_again_and_names_nobody_meanwhile() {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let store = folder.path().join("highwater.db");
-        drop(take(&store, None, &Stop::new()).expect("free"));
+        let first = take(&store, None, &Stop::new()).expect("free");
+        assert!(holder(&store).expect("held").contains("command=run"));
+        drop(first);
+        assert_eq!(holder(&store), None);
         assert_eq!(load_note(&store), None);
         take(&store, None, &Stop::new()).expect("free again");
     }

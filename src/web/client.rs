@@ -32,7 +32,8 @@ pub fn ask(store: &Path, request: &Request, wait: Duration) -> Result<Answer> {
         .and_then(|()| stream.write_all(&line))
         .map_err(|e| Error::io(doing(), e))?;
     let line = read_line(&stream, ANSWER_BYTES_MAX, wait).map_err(|e| e.while_doing(doing()))?;
-    let answer: Answer = serde_json::from_slice(&line).map_err(|e| Error::new(ErrorKind::Invalid, doing()).because(e))?;
+    let answer: Answer =
+        serde_json::from_slice(&line).map_err(|e| Error::new(ErrorKind::Invalid, doing()).because(e))?;
     answer.into_result()
 }
 

@@ -156,7 +156,8 @@ fn who(since: Timestamp) -> Answer {
 
 fn receive(stream: &UnixStream) -> Result<Request> {
     let line = read_line(stream, REQUEST_BYTES_MAX, TRANSFER_WAIT_MAX)?;
-    serde_json::from_slice(&line).map_err(|e| Error::new(ErrorKind::Invalid, "control request not understood").because(e))
+    serde_json::from_slice(&line)
+        .map_err(|e| Error::new(ErrorKind::Invalid, "control request not understood").because(e))
 }
 
 fn send(mut stream: &UnixStream, answer: &Answer) {
@@ -186,7 +187,9 @@ pub(super) fn read_line(mut stream: &UnixStream, bytes_max: usize, wait: Duratio
         }
         stream.set_read_timeout(Some(left)).map_err(|e| Error::io(doing, e))?;
         let read = match stream.read(&mut buffer) {
-            Ok(0) => return Err(Error::new(ErrorKind::Unavailable, format!("{doing}: ended before the end of the line"))),
+            Ok(0) => {
+                return Err(Error::new(ErrorKind::Unavailable, format!("{doing}: ended before the end of the line")));
+            }
             Ok(read) => &buffer[..read],
             Err(e) if matches!(e.kind(), std::io::ErrorKind::WouldBlock | std::io::ErrorKind::Interrupted) => continue,
             Err(e) => return Err(Error::io(doing, e)),
@@ -271,7 +274,9 @@ mod tests {
     fn nonsense_and_endless_requests_are_refused_in_words() {
         let fixture = Fixture::new();
         let server = fixture.start(|_| Ok(Answer::done()));
-        for (sent, expected) in [(b"hello\n".to_vec(), "not understood"), (vec![b'x'; REQUEST_BYTES_MAX], "bytes or more")] {
+        for (sent, expected) in
+            [(b"hello\n".to_vec(), "not understood"), (vec![b'x'; REQUEST_BYTES_MAX], "bytes or more")]
+        {
             let mut stream = socket::connect(server.path()).expect("connects");
             stream.write_all(&sent).expect("sends");
             let line = read_line(&stream, REQUEST_BYTES_MAX, WAIT).expect("answers");
@@ -289,7 +294,10 @@ mod tests {
             _ => Ok(Answer::done()),
         });
         for _ in 0..=CONNECTIONS_MAX {
-            assert_eq!(ask(&fixture.store(), &Request::Reload, WAIT).expect_err("ended").kind(), ErrorKind::Unavailable);
+            assert_eq!(
+                ask(&fixture.store(), &Request::Reload, WAIT).expect_err("ended").kind(),
+                ErrorKind::Unavailable
+            );
         }
         ask(&fixture.store(), &Request::Poll { source: "x".into() }, WAIT).expect("still served");
     }

@@ -38,9 +38,13 @@ impl Address {
             return Ok(Self { path: path.to_owned(), _folder: None });
         }
         let parent = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let folder = OpenOptions::new().read(true).custom_flags(rustix::fs::OFlags::DIRECTORY.bits() as i32).open(parent)?;
+        let folder =
+            OpenOptions::new().read(true).custom_flags(rustix::fs::OFlags::DIRECTORY.bits() as i32).open(parent)?;
         let name = path.file_name().unwrap_or_default();
-        Ok(Self { path: PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name), _folder: Some(folder) })
+        Ok(Self {
+            path: PathBuf::from(format!("/proc/self/fd/{}", folder.as_raw_fd())).join(name),
+            _folder: Some(folder),
+        })
     }
 }
 
