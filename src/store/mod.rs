@@ -78,8 +78,8 @@ pub trait Store: Send + Sync {
     /// One operator's change. Returns how many records it touched.
     fn operate(&self, operation: &Operation, now: Timestamp) -> Result<u64>;
 
-    /// After-actions of this source that are due, at most `limit`.
-    fn actions_due(&self, source: &SourceName, limit: usize) -> Result<Vec<DueAction>>;
+    /// After-actions of this source that are due at `now`, at most `limit`.
+    fn actions_due(&self, source: &SourceName, limit: usize, now: Timestamp) -> Result<Vec<DueAction>>;
 
     /// Journals the exact order before it is carried out.
     fn journal_action(&self, source: &SourceName, order: &ActionOrder) -> Result<()>;
@@ -409,6 +409,8 @@ pub struct DeadFilter {
     pub sink: Option<String>,
     /// Only this source.
     pub source: Option<String>,
+    /// Also events older than one already delivered for their key.
+    pub out_of_order: bool,
     /// Count, change nothing.
     pub dry_run: bool,
 }
