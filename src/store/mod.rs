@@ -130,6 +130,8 @@ pub struct Lease {
     pub completed: u64,
     /// Whether no key of it is known.
     pub knows_nothing: bool,
+    /// How many entries of it are refused.
+    pub refused: u64,
     /// What its state is bound to; `None` before the first completed poll.
     pub binding: Option<Binding>,
     /// What an operator has accepted since the last poll.

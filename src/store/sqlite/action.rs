@@ -49,7 +49,7 @@ pub(super) fn note_final(connection: &Connection, seq: i64) -> Result<()> {
     Ok(())
 }
 
-/// Makes due whatever became final without passing through a settlement: a sink that is gone, a cancelled delivery.
+/// Makes due whatever became final without passing through a settlement: a sink that is gone.
 pub(super) fn note_all_final(connection: &Connection) -> Result<()> {
     let doing = sqlite("look for after-actions");
     let mut statement = connection.prepare("SELECT seq FROM action WHERE state IN (0, 3)").map_err(&doing)?;

@@ -6,7 +6,8 @@ use crate::change::{Content, Fingerprint, Key, Kind, Known, Nature, Presence, Tu
 use crate::clock::Timestamp;
 use crate::store::State;
 
-/// The stored states; `PARKED` is a pending delivery that waits for an earlier one of its key.
+/// The stored states. 1, 2 and 3 keep their key busy, as the partial indexes of the schema spell out; `PARKED` is a
+/// pending delivery that waits for an earlier one of its key.
 pub const PENDING: i64 = 0;
 /// An attempt is under way.
 pub const IN_FLIGHT: i64 = 1;
@@ -22,9 +23,6 @@ pub const DEAD: i64 = 5;
 pub const CANCELLED: i64 = 6;
 /// A newer version took its place.
 pub const SUPERSEDED: i64 = 7;
-
-/// The states in which a delivery keeps its key busy; the partial indexes of the schema spell them out.
-pub const BUSY: [i64; 3] = [IN_FLIGHT, RETRYING, PARKED];
 
 /// The number of a state.
 pub const fn state_code(state: State) -> i64 {

@@ -4,10 +4,10 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::code::{CANCELLED, DEAD, DELIVERED, PARKED, PENDING, RETRYING, SUPERSEDED};
+use super::code::{CANCELLED, DEAD, DELIVERED, SUPERSEDED};
 use super::failure::sqlite;
 use super::writer::Durability;
-use super::{Names, SqliteStore, load_names};
+use super::{Names, SqliteStore, action, load_names};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::setting::SinkName;
@@ -92,8 +92,8 @@ fn wind_up_missing_sinks(connection: &Connection, names: &Names, sinks: &[SinkNa
             gone.insert(*id, -i64::try_from(wound_up).unwrap_or(i64::MAX));
         }
     }
+    if !gone.is_empty() {
+        action::note_all_final(connection)?;
+    }
     Ok(gone)
 }
-
-/// The states that count as backlog, for queries.
-pub(super) const BACKLOG_STATES: [i64; 4] = [PENDING, super::code::IN_FLIGHT, RETRYING, PARKED];

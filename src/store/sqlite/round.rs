@@ -153,7 +153,8 @@ fn load_lease(connection: &Connection, id: i64, source: SourceName, now: Timesta
     let mut statement = connection
         .prepare_cached(
             "SELECT epoch, identity, cursor, sequence, pruned_revision, completed, location, filters, accepted,
-                    hold_reason, hold_detail, pause_reason, pause_until FROM source WHERE id = ?1",
+                    hold_reason, hold_detail, pause_reason, pause_until,
+                    (SELECT count(*) FROM refused r WHERE r.source_id = source.id) FROM source WHERE id = ?1",
         )
         .map_err(&doing)?;
     let read = |row: &Row<'_>| {
@@ -170,6 +171,7 @@ fn load_lease(connection: &Connection, id: i64, source: SourceName, now: Timesta
             pruned_revision: count(row.get(4)?),
             completed: count(row.get(5)?),
             knows_nothing,
+            refused: count(row.get(13)?),
             binding: location.zip(filters).map(|(location, filters)| Binding { location, filters }),
             accepted: Accepted {
                 new_entries: accepted & ACCEPTED_NEW != 0,
