@@ -19,22 +19,8 @@ use crate::event::{Event, EventId};
 use crate::setting::{SinkName, SourceName};
 use crate::source::{Accepted, Action, ActionOrder, Binding, Block, Hold, SegmentWrite, Waiting};
 
-/// The writing side of the store. Every method is one durable step; all block.
-pub trait Store: Send + Sync {
-    /// Makes sure these sinks and sources exist, applies `was`, and marks deliveries to sinks not named as dead
-    /// (`sink_gone`). Called once at start with the whole configuration.
-    fn register(&self, sources: &[SourceRegistration], sinks: &[SinkName], now: Timestamp) -> Result<()>;
-
-    /// Ends what a crash left in flight: such attempts become `unknown`, their deliveries are due again.
-    /// Returns how many there were.
-    fn recover(&self, now: Timestamp) -> Result<u64>;
-
-    /// Begins a poll: takes the next epoch and returns what the source needs. Later commits of earlier epochs fail.
-    fn begin_poll(&self, source: &SourceName, now: Timestamp) -> Result<Lease>;
-
-    /// Ends a poll: remembers how it went.
-    fn end_poll(&self, lease: &Lease, ended: PollEnded) -> Result<()>;
-
+/// What a look compares with: known entries and listings, as of the last commit.
+pub trait Memory {
     /// What is known of these keys, in their order.
     fn known(&self, source: &SourceName, keys: &[Key]) -> Result<Vec<Option<Known>>>;
 
@@ -52,6 +38,23 @@ pub trait Store: Send + Sync {
 
     /// The folders below `folder` that have segments, without itself, in byte order.
     fn folders_below(&self, source: &SourceName, folder: &[u8]) -> Result<Vec<Vec<u8>>>;
+}
+
+/// The writing side of the store. Every method is one durable step; all block.
+pub trait Store: Memory + Send + Sync {
+    /// Makes sure these sinks and sources exist, applies `was`, and marks deliveries to sinks not named as dead
+    /// (`sink_gone`). Called once at start with the whole configuration.
+    fn register(&self, sources: &[SourceRegistration], sinks: &[SinkName], now: Timestamp) -> Result<()>;
+
+    /// Ends what a crash left in flight: such attempts become `unknown`, their deliveries are due again.
+    /// Returns how many there were.
+    fn recover(&self, now: Timestamp) -> Result<u64>;
+
+    /// Begins a poll: takes the next epoch and returns what the source needs. Later commits of earlier epochs fail.
+    fn begin_poll(&self, source: &SourceName, now: Timestamp) -> Result<Lease>;
+
+    /// Ends a poll: remembers how it went.
+    fn end_poll(&self, lease: &Lease, ended: PollEnded) -> Result<()>;
 
     /// One page in one transaction, synced: nothing of it, or all of it. `Conflict` when the lease is not the latest.
     fn commit_page(&self, lease: &Lease, page: CommitPage) -> Result<()>;

@@ -5,6 +5,7 @@ mod action;
 mod code;
 mod failure;
 mod keep;
+mod known;
 mod operate;
 mod page;
 mod queue;
@@ -26,8 +27,8 @@ use failure::sqlite;
 use writer::Writer;
 
 use super::{
-    ActionEnded, Claim, Claiming, CommitPage, DueAction, Keeping, Kept, Lease, Operation, PollEnded, Records, Settled,
-    SinkHold, SourceRegistration, Store,
+    ActionEnded, Claim, Claiming, CommitPage, DueAction, Keeping, Kept, Lease, Memory, Operation, PollEnded, Records,
+    Settled, SinkHold, SourceRegistration, Store,
 };
 use crate::change::{Key, Known};
 use crate::clock::{Bell, Timestamp};
@@ -215,6 +216,34 @@ fn load_names(connection: &Connection) -> Result<Names> {
     })
 }
 
+impl Memory for SqliteStore {
+    fn known(&self, source: &SourceName, keys: &[Key]) -> Result<Vec<Option<Known>>> {
+        let id = self.source_id(source)?;
+        self.read(|connection| known::load(connection, id, keys))
+    }
+
+    fn known_below(
+        &self,
+        source: &SourceName,
+        prefix: &[u8],
+        after: Option<&Key>,
+        limit: usize,
+    ) -> Result<Vec<(Key, Known)>> {
+        let id = self.source_id(source)?;
+        self.read(|connection| known::load_below(connection, id, prefix, after, limit))
+    }
+
+    fn segment(&self, source: &SourceName, folder: &[u8]) -> Result<Vec<Block>> {
+        let id = self.source_id(source)?;
+        self.read(|connection| known::load_segment(connection, id, folder))
+    }
+
+    fn folders_below(&self, source: &SourceName, folder: &[u8]) -> Result<Vec<Vec<u8>>> {
+        let id = self.source_id(source)?;
+        self.read(|connection| known::load_folders_below(connection, id, folder))
+    }
+}
+
 impl Store for SqliteStore {
     fn register(&self, sources: &[SourceRegistration], sinks: &[SinkName], now: Timestamp) -> Result<()> {
         self.register_names(sources, sinks, now)
@@ -230,28 +259,6 @@ impl Store for SqliteStore {
 
     fn end_poll(&self, lease: &Lease, ended: PollEnded) -> Result<()> {
         self.store_poll_end(lease, ended)
-    }
-
-    fn known(&self, source: &SourceName, keys: &[Key]) -> Result<Vec<Option<Known>>> {
-        self.load_known(source, keys)
-    }
-
-    fn known_below(
-        &self,
-        source: &SourceName,
-        prefix: &[u8],
-        after: Option<&Key>,
-        limit: usize,
-    ) -> Result<Vec<(Key, Known)>> {
-        self.load_known_below(source, prefix, after, limit)
-    }
-
-    fn segment(&self, source: &SourceName, folder: &[u8]) -> Result<Vec<Block>> {
-        self.load_segment(source, folder)
-    }
-
-    fn folders_below(&self, source: &SourceName, folder: &[u8]) -> Result<Vec<Vec<u8>>> {
-        self.load_folders_below(source, folder)
     }
 
     fn commit_page(&self, lease: &Lease, page: CommitPage) -> Result<()> {

@@ -5,21 +5,20 @@ use std::path::Path;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params, params_from_iter};
 
-use super::code::{
-    KNOWN_COLUMNS, content_of, count, id_hash, int, key_hash, kind_of, known_of, nature_of, state_code, state_of, time,
-};
+use super::code::{content_of, count, id_hash, int, key_hash, kind_of, nature_of, state_code, state_of, time};
 use super::failure::sqlite;
-use super::round::{hold_of, pause_of};
-use super::{Names, action, load_names, open_connection, schema};
+use super::round::{hold_of, load_lease, pause_of};
+use super::{Names, action, known, load_names, open_connection, schema};
 use crate::change::{Content, Fingerprint, Key, Known};
+use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, EventId};
 use crate::setting::{SinkName, SourceName};
-use crate::source::Waiting;
+use crate::source::{Block, Waiting};
 use crate::store::records::{
     AttemptRecord, DeliveryFilter, DeliveryRecord, EventFilter, EventRecord, RefusedRecord, SinkRecord, SourceRecord,
 };
-use crate::store::{Records, SinkHold, State};
+use crate::store::{Lease, Memory, Records, SinkHold, State};
 
 /// The embedded store, open for reading.
 pub struct SqliteRecords {
@@ -251,6 +250,30 @@ impl SqliteRecords {
     }
 }
 
+impl Memory for SqliteRecords {
+    fn known(&self, source: &SourceName, keys: &[Key]) -> Result<Vec<Option<Known>>> {
+        known::load(&self.connection, self.source_id(source)?, keys)
+    }
+
+    fn known_below(
+        &self,
+        source: &SourceName,
+        prefix: &[u8],
+        after: Option<&Key>,
+        limit: usize,
+    ) -> Result<Vec<(Key, Known)>> {
+        known::load_below(&self.connection, self.source_id(source)?, prefix, after, limit)
+    }
+
+    fn segment(&self, source: &SourceName, folder: &[u8]) -> Result<Vec<Block>> {
+        known::load_segment(&self.connection, self.source_id(source)?, folder)
+    }
+
+    fn folders_below(&self, source: &SourceName, folder: &[u8]) -> Result<Vec<Vec<u8>>> {
+        known::load_folders_below(&self.connection, self.source_id(source)?, folder)
+    }
+}
+
 impl Records for SqliteRecords {
     fn sources(&self) -> Result<Vec<SourceRecord>> {
         let doing = sqlite("list sources");
@@ -458,11 +481,8 @@ impl Records for SqliteRecords {
         found.map(Option::flatten).map_err(sqlite("read a content"))
     }
 
-    fn known(&self, source: &SourceName, key: &Key) -> Result<Option<Known>> {
-        let id = self.source_id(source)?;
-        let sql = format!("SELECT {KNOWN_COLUMNS} FROM known WHERE source_id = ?1 AND key = ?2");
-        let found = self.connection.query_row(&sql, params![id, key.as_bytes()], |row| known_of(row, 0)).optional();
-        found.map_err(sqlite("look up a known entry"))
+    fn lease(&self, source: &SourceName, now: Timestamp) -> Result<Lease> {
+        load_lease(&self.connection, self.source_id(source)?, source.clone(), now)
     }
 
     fn action(&self, source: &SourceName, key: &Key) -> Result<Option<String>> {

@@ -1,16 +1,15 @@
-//! What a poll reads and how it begins and ends: leases with epochs, known entries, segments.
+//! How a poll begins and ends: leases with epochs.
 
-use rusqlite::{Connection, OptionalExtension, Row, params};
+use rusqlite::{Connection, Row, params};
 
 use super::SqliteStore;
-use super::code::{KNOWN_COLUMNS, count, int, known_of, time};
+use super::code::{count, int, time};
 use super::failure::sqlite;
 use super::writer::Durability;
-use crate::change::{Key, Known};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::setting::SourceName;
-use crate::source::{Accepted, Binding, Block, Hold, HoldReason};
+use crate::source::{Accepted, Binding, Hold, HoldReason};
 use crate::store::{Lease, Pause, PollEnded};
 
 /// The bits of `source.accepted`.
@@ -43,89 +42,6 @@ impl SqliteStore {
             write_poll_end(connection, id, &ended)
         })
     }
-
-    pub(super) fn load_known(&self, source: &SourceName, keys: &[Key]) -> Result<Vec<Option<Known>>> {
-        let id = self.source_id(source)?;
-        self.read(|connection| {
-            let sql = format!("SELECT {KNOWN_COLUMNS} FROM known WHERE source_id = ?1 AND key = ?2");
-            let mut statement = connection.prepare_cached(&sql).map_err(sqlite("look up known entries"))?;
-            let one = |key: &Key| statement.query_row(params![id, key.as_bytes()], |row| known_of(row, 0)).optional();
-            keys.iter().map(one).collect::<Result<_, _>>().map_err(sqlite("look up known entries"))
-        })
-    }
-
-    pub(super) fn load_known_below(
-        &self,
-        source: &SourceName,
-        prefix: &[u8],
-        after: Option<&Key>,
-        limit: usize,
-    ) -> Result<Vec<(Key, Known)>> {
-        let id = self.source_id(source)?;
-        let from = after.map_or(prefix, Key::as_bytes);
-        let comparison = if after.is_some() { ">" } else { ">=" };
-        self.read(|connection| {
-            let end = end_of_prefix(prefix);
-            let upper = if end.is_some() { "AND key < ?4" } else { "AND ?4 IS NULL" };
-            let sql = format!(
-                "SELECT key, {KNOWN_COLUMNS} FROM known WHERE source_id = ?1 AND key {comparison} ?2 {upper} ORDER BY key LIMIT ?3"
-            );
-            let doing = sqlite("list known entries");
-            let mut statement = connection.prepare_cached(&sql).map_err(&doing)?;
-            let read = |row: &Row<'_>| Ok((Key::from(row.get::<_, Vec<u8>>(0)?), known_of(row, 1)?));
-            let rows = statement.query_map(params![id, from, int(limit as u64), end], read).map_err(&doing)?;
-            rows.collect::<Result<_, _>>().map_err(&doing)
-        })
-    }
-
-    pub(super) fn load_segment(&self, source: &SourceName, folder: &[u8]) -> Result<Vec<Block>> {
-        let id = self.source_id(source)?;
-        self.read(|connection| {
-            let doing = sqlite("read a segment");
-            let mut statement = connection
-                .prepare_cached(
-                    "SELECT ordinal, entries FROM segment WHERE source_id = ?1 AND folder = ?2 ORDER BY ordinal",
-                )
-                .map_err(&doing)?;
-            let read = |row: &Row<'_>| Ok(Block { ordinal: row.get(0)?, bytes: row.get(1)? });
-            let rows = statement.query_map(params![id, folder], read).map_err(&doing)?;
-            rows.collect::<Result<_, _>>().map_err(&doing)
-        })
-    }
-
-    pub(super) fn load_folders_below(&self, source: &SourceName, folder: &[u8]) -> Result<Vec<Vec<u8>>> {
-        let id = self.source_id(source)?;
-        let mut prefix = folder.to_vec();
-        if !prefix.is_empty() {
-            prefix.push(b'/');
-        }
-        self.read(|connection| {
-            let doing = sqlite("list folders");
-            let mut statement = connection
-                .prepare_cached(
-                    "SELECT DISTINCT folder FROM segment
-                     WHERE source_id = ?1 AND folder >= ?2 AND (?3 IS NULL OR folder < ?3) ORDER BY folder",
-                )
-                .map_err(&doing)?;
-            let rows = statement
-                .query_map(params![id, prefix, end_of_prefix(&prefix)], |row| row.get::<_, Vec<u8>>(0))
-                .map_err(&doing)?;
-            let all: Vec<Vec<u8>> = rows.collect::<Result<_, _>>().map_err(&doing)?;
-            Ok(all.into_iter().filter(|f| f != folder).collect())
-        })
-    }
-}
-
-/// The smallest byte string behind all that begin with `prefix`; `None` when there is none.
-pub(super) fn end_of_prefix(prefix: &[u8]) -> Option<Vec<u8>> {
-    let mut end = prefix.to_vec();
-    while let Some(last) = end.pop() {
-        if last < u8::MAX {
-            end.push(last + 1);
-            return Some(end);
-        }
-    }
-    None
 }
 
 /// Fails with `Conflict` when another poll of this source has begun since.
@@ -141,7 +57,7 @@ pub(super) fn check_epoch(connection: &Connection, id: i64, epoch: u64) -> Resul
     Err(Error::new(ErrorKind::Conflict, format!("poll {epoch} of this source was overtaken by poll {current}")))
 }
 
-fn load_lease(connection: &Connection, id: i64, source: SourceName, now: Timestamp) -> Result<Lease> {
+pub(super) fn load_lease(connection: &Connection, id: i64, source: SourceName, now: Timestamp) -> Result<Lease> {
     let doing = sqlite("begin a poll");
     let generation: i64 = connection
         .query_row("SELECT coalesce((SELECT value FROM meta WHERE name = 'generation'), 0)", [], |row| row.get(0))
@@ -240,17 +156,4 @@ fn write_poll_end(connection: &Connection, id: i64, ended: &PollEnded) -> Result
         insert.execute(params![id, one.key.as_bytes(), one.reason, one.since.nanos(), until]).map_err(&doing)?;
     }
     Ok(())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_end_of_a_prefix_is_behind_everything_below_it() {
-        assert_eq!(end_of_prefix(b"a/"), Some(b"a0".to_vec()));
-        assert_eq!(end_of_prefix(b"a\xff"), Some(b"b".to_vec()));
-        assert_eq!(end_of_prefix(b"\xff\xff"), None);
-        assert_eq!(end_of_prefix(b""), None);
-    }
 }
