@@ -115,6 +115,8 @@ pub struct Accepted {
     pub new_entries: bool,
     /// A mass removal.
     pub removals: bool,
+    /// Another place, or another identity of the place.
+    pub place: bool,
 }
 
 /// What a look came to.
