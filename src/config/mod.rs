@@ -152,7 +152,9 @@ fn check_top_keys(file: &Gathered, reading: &mut Reading) {
                     Some(known) => format!("did you mean \"{known}\"?"),
                     None => "known are [config], [state], [source.NAME] and [sink.NAME]".into(),
                 };
-                format!("unknown key {} at the top of the file; {remedy}", reading::quoted_text(key))
+                let text = format!("unknown key {} at the top of the file; {remedy}", reading::quoted_text(key));
+                reading.missing(place, text);
+                continue;
             }
         };
         reading.problem(place, text);

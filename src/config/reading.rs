@@ -101,7 +101,8 @@ impl Reading {
         }
     }
 
-    /// Reports what is not there, or does not fit something elsewhere: worth telling only when all of the file was read.
+    /// Reports what is not there, or should not be: worth telling only when all of the file was read. Behind a broken
+    /// header, keys seem to be missing in one section and unknown in another.
     pub fn missing(&mut self, place: &Place, text: impl Into<String>) {
         if !place.is_in_broken_file() {
             self.problems.push(Problem::new(place.clone(), text));

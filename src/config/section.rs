@@ -167,7 +167,7 @@ impl<'n> Keys<'n> {
                 Some(known) => format!("did you mean \"{known}\"?"),
                 None => format!("known are {}", self.asked.join(", ")),
             };
-            reading.problem(place, format!("unknown key {} in {path}; {remedy}", super::reading::quoted_text(key)));
+            reading.missing(place, format!("unknown key {} in {path}; {remedy}", super::reading::quoted_text(key)));
         }
     }
 
