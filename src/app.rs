@@ -22,7 +22,12 @@ pub struct RunOptions {
     pub stop: Stop,
     /// Told of long looks.
     pub progress: ProgressOf,
+    /// Told of each delivery, in a line for people; `None` when nobody watches.
+    pub say: Option<Say>,
 }
+
+/// Takes one line for the person who started the process.
+pub type Say = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// How `once` runs.
 pub struct OnceOptions {
@@ -57,7 +62,7 @@ pub struct OnceSummary {
 #[derive(Debug, Clone)]
 pub enum Peeked {
     /// What would be told now.
-    Event(Event),
+    Event(Box<Event>),
     /// What is not ready.
     Waiting(Waiting),
     /// What can't become an event, and why.

@@ -44,9 +44,24 @@ impl Context {
         self.globals.config.as_deref()
     }
 
-    /// The configuration, read and checked.
+    /// The configuration, read and checked, secrets included: for commands that poll or deliver.
     pub fn config(&self) -> Result<Config, Failure> {
         Ok(config::load(self.config_path())?)
+    }
+
+    /// The configuration, with its warnings in the log: for commands that go on for long, or run unattended.
+    pub fn config_to_run(&self) -> Result<Config, Failure> {
+        let config = self.config()?;
+        for warning in &config.warnings {
+            tracing::warn!(%warning, "the configuration may not do what is meant");
+        }
+        Ok(config)
+    }
+
+    /// The configuration for commands that only read the store or ask the running process: an operator's shell does not
+    /// have the secrets of the service.
+    pub fn config_to_read(&self) -> Result<Config, Failure> {
+        Ok(config::load_without_secrets(self.config_path())?)
     }
 
     /// The records of the store; an error says how to get one when there is none yet.

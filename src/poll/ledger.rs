@@ -109,7 +109,7 @@ impl PollLedger<'_> {
             _ => None,
         };
         match decision {
-            Decision::Tell { kind, revision, known, .. } if self.plan.tells.contains(&kind) => {
+            Decision::Tell { kind, revision, known, .. } if self.plan.tells.contains(&kind) && !self.skips(kind) => {
                 self.tell(&key, kind, revision, &known, version.as_deref_mut(), now, turned)?;
                 remember(key, known, version.as_deref(), turned);
             }
@@ -125,6 +125,17 @@ impl PollLedger<'_> {
             turned.unused.push(name);
         }
         Ok(())
+    }
+
+    /// Whether an operator has said that changes of this kind are to be remembered only, this once.
+    fn skips(&self, kind: Kind) -> bool {
+        let accepted = self.lease.accepted;
+        let held_by_them = match kind {
+            Kind::Created | Kind::Upserted => accepted.new_entries,
+            Kind::Removed => accepted.removals,
+            Kind::Changed | Kind::Renamed | Kind::Received => false,
+        };
+        self.lease.skips && held_by_them
     }
 
     fn refuse(&mut self, refused: NewRefused, turned: &mut Turned) -> Result<()> {

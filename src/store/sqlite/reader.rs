@@ -283,7 +283,7 @@ impl Records for SqliteRecords {
                 "SELECT name, kind, cursor, pause_reason, pause_until, hold_reason, hold_detail, degraded, waiting,
                         sequence, unrouted, last_poll, last_success, last_error,
                         (SELECT count(*) FROM known k WHERE k.source_id = source.id AND k.presence = 0),
-                        (SELECT count(*) FROM refused r WHERE r.source_id = source.id)
+                        (SELECT count(*) FROM refused r WHERE r.source_id = source.id AND r.acked = 0)
                  FROM source ORDER BY name",
             )
             .map_err(&doing)?;
@@ -320,7 +320,7 @@ impl Records for SqliteRecords {
                       + (SELECT count(*) FROM delivery WHERE sink_id = s.id AND state IN (1, 2, 3) AND state = 3),
                         (SELECT count(*) FROM delivery WHERE sink_id = s.id AND state IN (1, 2, 3) AND state = 1),
                         (SELECT count(*) FROM delivery WHERE sink_id = s.id AND state = 2),
-                        (SELECT count(*) FROM delivery WHERE sink_id = s.id AND state = 5),
+                        (SELECT count(*) FROM delivery WHERE sink_id = s.id AND state = 5 AND acked = 0),
                         (SELECT e.time FROM event e WHERE e.seq = min(
                             coalesce((SELECT min(seq) FROM delivery WHERE sink_id = s.id AND state = 0), 9223372036854775807),
                             coalesce((SELECT min(seq) FROM delivery WHERE sink_id = s.id AND state IN (1, 2, 3)), 9223372036854775807)))

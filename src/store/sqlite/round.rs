@@ -17,6 +17,8 @@ pub(super) const ACCEPTED_NEW: i64 = 1;
 pub(super) const ACCEPTED_REMOVALS: i64 = 2;
 /// The configured place is wanted although it is another one.
 pub(super) const ACCEPTED_PLACE: i64 = 4;
+/// What is accepted is only remembered.
+pub(super) const ACCEPTED_UNTOLD: i64 = 8;
 
 impl SqliteStore {
     pub(super) fn take_lease(&self, source: &SourceName, now: Timestamp) -> Result<Lease> {
@@ -94,6 +96,7 @@ pub(super) fn load_lease(connection: &Connection, id: i64, source: SourceName, n
                 removals: accepted & ACCEPTED_REMOVALS != 0,
                 place: accepted & ACCEPTED_PLACE != 0,
             },
+            skips: accepted & ACCEPTED_UNTOLD != 0,
             hold: hold_of(row, 9)?,
             pause: pause_of(row, 11)?.filter(|p| p.until.is_none_or(|until| until > now)),
         })
