@@ -20,8 +20,15 @@ pub struct Globals {
     #[arg(short, long, global = true, value_name = "FILE", env = "HIGHWATER_CONFIG", hide_env_values = true)]
     pub config: Option<PathBuf>,
 
-    /// How much is logged to standard error [default: info for run and once, else warn]
-    #[arg(long, global = true, value_name = "LEVEL", env = "HIGHWATER_LOG", hide_env_values = true)]
+    /// How much is logged: off, error, warn, info, debug, trace [default: info for run and once, else warn]
+    #[arg(
+        long,
+        global = true,
+        value_name = "LEVEL",
+        env = "HIGHWATER_LOG",
+        hide_env_values = true,
+        hide_possible_values = true
+    )]
     pub log: Option<Level>,
 }
 
