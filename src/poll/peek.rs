@@ -18,8 +18,6 @@ pub enum Peeked {
     Event(Box<Event>),
     /// This entry would be refused, for this reason.
     Refused(Key, String),
-    /// This entry is filtered out, by this pattern.
-    Ignored(Key, String),
 }
 
 /// Hands what would be stored to somebody who shows it.
