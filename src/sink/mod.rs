@@ -1,6 +1,10 @@
 //! Receivers. A sink makes one attempt and says what came of it; retries, order and states belong to `delivery`.
 
+pub mod http;
+pub mod placeholder;
 pub mod settings;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
