@@ -44,9 +44,9 @@ pub fn client_config(settings: &TlsSettings) -> Result<ClientConfig> {
         (None, None) => Ok(builder.with_no_client_auth()),
         (Some(cert), Some(key)) => {
             let key_pem = PrivateKeyDer::from_pem_file(key).map_err(|e| unreadable("tls.key", key, e))?;
-            builder
-                .with_client_auth_cert(certificates("tls.cert", cert)?, key_pem)
-                .map_err(|e| config(format!("tls.cert and tls.key do not fit: {} {}", cert.display(), key.display()), e))
+            builder.with_client_auth_cert(certificates("tls.cert", cert)?, key_pem).map_err(|e| {
+                config(format!("tls.cert and tls.key do not fit: {} {}", cert.display(), key.display()), e)
+            })
         }
         _ => Err(Error::new(ErrorKind::Config, "tls.cert and tls.key belong together; give both or neither")),
     }

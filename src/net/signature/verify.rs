@@ -188,7 +188,11 @@ mod tests {
                 }
             }
             let late = signed(&by, NOW - 999, b"x");
-            assert_eq!(check(&signing(scheme, &["other"]), &late, b"x"), Err(Why::Mismatch), "a wrong secret comes first");
+            assert_eq!(
+                check(&signing(scheme, &["other"]), &late, b"x"),
+                Err(Why::Mismatch),
+                "a wrong secret comes first"
+            );
         }
     }
 

@@ -193,7 +193,10 @@ mod tests {
     fn a_summary_names_status_location_and_first_text() {
         assert_eq!(summary_of(204, &[], ""), "204 No Content");
         assert_eq!(summary_of(200, &[], "ignored"), "200 OK");
-        assert_eq!(summary_of(422, &[], "{\"error\":\n  \"no such order\"}"), "422 Unprocessable Entity: {\"error\": \"no such order\"}");
+        assert_eq!(
+            summary_of(422, &[], "{\"error\":\n  \"no such order\"}"),
+            "422 Unprocessable Entity: {\"error\": \"no such order\"}"
+        );
         let location = [(header::LOCATION, "https://login.example.com/")];
         assert_eq!(
             summary_of(302, &location, ""),

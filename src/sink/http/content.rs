@@ -104,7 +104,8 @@ pub fn must_have_content(event: &Event) -> bool {
 fn inline(event: &[u8], content: &[u8]) -> Result<Vec<u8>> {
     // The body ends with data, which is never empty, so that a member can be put before the two closing braces and the
     // rest of the bytes stay exactly as they were stored.
-    let rest = event.strip_suffix(b"}}").ok_or_else(|| Error::internal("an event whose JSON does not end with data"))?;
+    let rest =
+        event.strip_suffix(b"}}").ok_or_else(|| Error::internal("an event whose JSON does not end with data"))?;
     let mut out = Vec::with_capacity(event.len() + content.len() + content.len() / 2 + 64);
     out.extend_from_slice(rest);
     out.extend_from_slice(b",\"content\":");

@@ -38,7 +38,9 @@ impl HttpSink {
         }
         match &self.authorization {
             None => {}
-            Some(Authorization::Bearer(secret)) => line(format!("-H \"{}: Bearer {}\"", header::AUTHORIZATION, place(secret))),
+            Some(Authorization::Bearer(secret)) => {
+                line(format!("-H \"{}: Bearer {}\"", header::AUTHORIZATION, place(secret)))
+            }
             Some(Authorization::Basic(secret)) => line(format!("-u \"{}\"", place(secret))),
         }
         line(format!("--data-binary {body}"));

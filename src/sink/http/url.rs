@@ -29,7 +29,8 @@ impl Url {
     /// # Errors
     /// `Config` with rule and remedy.
     pub fn new(written: &Template) -> Result<Self> {
-        let config = |rule: &str| Error::new(ErrorKind::Config, format!("url = \"{}\" {rule}", masked(written.as_str())));
+        let config =
+            |rule: &str| Error::new(ErrorKind::Config, format!("url = \"{}\" {rule}", masked(written.as_str())));
         let prefix = written.fixed_prefix();
         let security = match prefix.split_once("://") {
             Some((scheme, _)) if scheme.eq_ignore_ascii_case("http") => Security::Plain,
