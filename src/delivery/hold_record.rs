@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::clock_watch::Moment;
-use super::gate::Gate;
 use super::lane::News;
+use super::slots::Slots;
 use crate::error::Result;
 use crate::setting::SinkName;
 use crate::store::{SinkHold, Store};
@@ -39,10 +39,10 @@ impl HoldRecord {
     }
 
     /// Takes over what an operator changed. Returns whether anything changed.
-    pub fn read(&mut self, gate: &mut Gate, at: Moment) -> bool {
+    pub fn read(&mut self, slots: &Slots, at: Moment) -> bool {
         match self.store.sink_hold(&self.sink) {
             Ok(stored) => {
-                let changed = gate.adopt(&stored, &self.known, at);
+                let changed = slots.with(|lane| lane.gate().adopt(&stored, &self.known, at));
                 self.known = stored;
                 changed
             }
@@ -82,14 +82,14 @@ impl HoldRecord {
     }
 
     /// Writes what has changed, when it is time. What an operator changed meanwhile is taken over first.
-    pub fn write(&mut self, gate: &mut Gate, at: Moment) {
+    pub fn write(&mut self, slots: &Slots, at: Moment) {
         if self.write_at.is_none_or(|due| due > at.tick) {
             return;
         }
         self.write_at = None;
         self.written = at.tick;
-        self.read(gate, at);
-        let hold = gate.hold(self.last_error.clone(), at);
+        self.read(slots, at);
+        let hold = slots.with(|lane| lane.gate().hold(self.last_error.clone(), at));
         if hold == self.known {
             return;
         }

@@ -72,7 +72,6 @@ impl Ledger {
     /// # Errors
     /// The store's, when it failed too often in a row; not while it is only full or read-only.
     pub fn turn(&mut self, limit: usize, now: Timestamp, tick: Duration) -> Result<Turned> {
-        let limit = limit * usize::from(self.failures == 0);
         let claiming = Claiming { limit, now, hold_after_dead: self.hold_after_dead, wait_max: self.wait_max };
         let settled = self.unsaved.iter().map(|ended| ended.settled.clone()).collect();
         match self.store.turn(&self.sink, settled, &claiming) {

@@ -22,6 +22,9 @@ mod slots;
 mod troubled;
 pub mod worker;
 
+#[cfg(test)]
+mod tests;
+
 pub use held::held;
 pub use keeper::{Keeper, KeeperSetup};
 pub use observer::{Observer, SettledAttempt, Silent, SinkChange};

@@ -124,8 +124,7 @@ impl Shift {
             self.rings_of_others = self.rings_of_others.max(others);
             self.asked = at;
             self.look_again();
-            let (slots, hold) = (Arc::clone(&self.slots), &mut self.hold);
-            if slots.with(|lane| hold.read(lane.gate(), at)) {
+            if self.hold.read(&self.slots, at) {
                 self.tell_change(&SinkChange::HoldChanged);
             }
         }
@@ -216,10 +215,7 @@ impl Shift {
                 self.tell_change(&change);
             }
         }
-        if self.hold.write_at().is_some_and(|due| due <= at.tick) {
-            let (slots, hold) = (Arc::clone(&self.slots), &mut self.hold);
-            slots.with(|lane| hold.write(lane.gate(), at));
-        }
+        self.hold.write(&self.slots, at);
     }
 
     fn tell_change(&self, change: &SinkChange) {
@@ -289,6 +285,8 @@ impl Shift {
                 wakes.extend(self.slots.with(|lane| lane.token_at(at.tick)));
                 if self.exhausted {
                     wakes.extend(self.due_tick(at));
+                } else if self.ledger.retry_at(at.tick).is_none() && self.slots.with(|lane| lane.room(at.tick)) > 0 {
+                    return at.tick;
                 }
             }
         }
