@@ -150,9 +150,16 @@ impl Breaker {
         }
     }
 
-    /// Lets attempts through again, one at first: after a hold, or at an operator's word.
+    /// Closes, and lets attempts through again, one at first: at an answer, or at an operator's word.
     pub fn start_slowly(&mut self) {
         self.state = State::Closed(Row::at(1));
+    }
+
+    /// Lets one attempt through at first, after a hold that the receiver asked for. Faults in a row stay counted.
+    pub fn ease(&mut self) {
+        if let State::Closed(row) = &mut self.state {
+            (row.level, row.good) = (1, 0);
+        }
     }
 
     fn open(&mut self, tick: Duration) -> Change {
@@ -183,5 +190,91 @@ impl Row {
             self.good = 0;
         }
         self.level == concurrency
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const ZERO: Duration = Duration::ZERO;
+
+    fn attempt(breaker: &mut Breaker, seq: u64, sign: Sign, tick: Duration) -> Option<Change> {
+        let ticket = breaker.start(tick);
+        breaker.end(ticket, seq, sign, tick)
+    }
+
+    fn opened(concurrency: u32) -> Breaker {
+        let mut breaker = Breaker::new(concurrency);
+        for seq in 1..=4 {
+            assert_eq!(attempt(&mut breaker, seq, Sign::Faulty, ZERO), None);
+        }
+        assert_eq!(attempt(&mut breaker, 5, Sign::Faulty, ZERO), Some(Change::Opened(OPEN_MIN)));
+        breaker
+    }
+
+    #[test]
+    fn it_opens_at_five_faults_in_a_row_and_lets_nothing_start() {
+        let breaker = opened(4);
+        assert_eq!(breaker.room(0, OPEN_MIN - Duration::from_nanos(1)), 0);
+        assert_eq!(breaker.open_until(ZERO), Some(OPEN_MIN));
+        assert_eq!(breaker.room(0, OPEN_MIN), 1);
+    }
+
+    #[test]
+    fn one_delivery_alone_never_opens_it_and_an_answer_ends_the_row() {
+        let mut breaker = Breaker::new(4);
+        for _ in 0..50 {
+            assert_eq!(attempt(&mut breaker, 1, Sign::Faulty, ZERO), None);
+        }
+        assert_eq!(attempt(&mut breaker, 2, Sign::Alive, ZERO), None);
+        for seq in 1..=4 {
+            assert_eq!(attempt(&mut breaker, seq, Sign::Faulty, ZERO), None);
+        }
+        assert_eq!(attempt(&mut breaker, 5, Sign::Silent, ZERO), None);
+        assert!(attempt(&mut breaker, 5, Sign::Faulty, ZERO).is_some(), "silence ends no row");
+    }
+
+    #[test]
+    fn each_failed_probe_doubles_the_time_up_to_fifteen_minutes() {
+        let (mut breaker, mut tick) = (opened(4), ZERO);
+        for secs in [60, 120, 240, 480, 900, 900] {
+            tick = breaker.open_until(tick).expect("it is open");
+            let span = Duration::from_secs(secs);
+            assert_eq!(attempt(&mut breaker, 1, Sign::Faulty, tick), Some(Change::Opened(span)));
+        }
+    }
+
+    #[test]
+    fn an_answered_probe_closes_it_and_answers_double_what_may_run() {
+        let mut breaker = opened(6);
+        assert_eq!(attempt(&mut breaker, 1, Sign::Alive, OPEN_MIN), Some(Change::Closed));
+        let mut levels = Vec::new();
+        for seq in 0..10 {
+            levels.push(breaker.level());
+            attempt(&mut breaker, seq, Sign::Alive, OPEN_MIN);
+        }
+        assert_eq!(levels, [1, 2, 2, 4, 4, 4, 4, 6, 6, 6]);
+    }
+
+    #[test]
+    fn attempts_from_before_the_opening_decide_nothing() {
+        let mut breaker = Breaker::new(8);
+        let straggler = breaker.start(ZERO);
+        for seq in 1..=5 {
+            attempt(&mut breaker, seq, Sign::Faulty, ZERO);
+        }
+        let probe = breaker.start(OPEN_MIN);
+        assert_eq!(breaker.end(straggler, 9, Sign::Alive, OPEN_MIN), None);
+        assert_eq!(breaker.room(0, OPEN_MIN), 0, "the probe is under way");
+        assert_eq!(breaker.end(probe, 1, Sign::Silent, OPEN_MIN), None);
+        assert_eq!(breaker.room(1, OPEN_MIN), 1, "a probe that says nothing is made again");
+    }
+
+    #[test]
+    fn a_restart_begins_with_a_probe_and_far_ends_are_pulled_in() {
+        let breaker = Breaker::reopened(4, Duration::from_secs(1_000_000), ZERO);
+        assert_eq!(breaker.open_until(ZERO), Some(OPEN_MAX));
+        assert_eq!(Breaker::reopened(4, ZERO, ZERO).room(0, ZERO), 1);
     }
 }

@@ -64,3 +64,33 @@ impl ClockWatch {
         self.stepped_at.is_some_and(|at| self.last.tick.saturating_sub(at) < span)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const HOUR: Duration = Duration::from_secs(3_600);
+
+    fn moment(now_hours: u32, tick_hours: u32) -> Moment {
+        Moment { now: Timestamp::from_nanos(0).plus(HOUR * now_hours), tick: HOUR * tick_hours }
+    }
+
+    #[test]
+    fn steps_in_both_directions_are_seen_once_and_time_that_passes_is_none() {
+        let mut watch = ClockWatch::new(moment(100, 0));
+        assert_eq!(watch.look(moment(150, 50)), None);
+        assert_eq!(watch.look(moment(151, 50)), None, "an hour is still drift");
+        assert_eq!(watch.look(moment(161, 51)), Some(HOUR * 9));
+        assert_eq!(watch.look(moment(162, 52)), None);
+        assert!(watch.stepped_within(HOUR * 2) && !watch.stepped_within(HOUR));
+        assert_eq!(watch.look(moment(10, 53)), Some(HOUR * 153));
+    }
+
+    #[test]
+    fn a_wall_time_becomes_a_tick_and_the_past_becomes_now() {
+        let at = moment(100, 7);
+        assert_eq!(at.tick_of(moment(103, 0).now), HOUR * 10);
+        assert_eq!(at.tick_of(moment(3, 0).now), HOUR * 7);
+        assert_eq!(at.steady_at(HOUR * 9), moment(102, 0).now);
+    }
+}

@@ -100,9 +100,9 @@ impl Gate {
         if let Some(bucket) = &mut self.bucket {
             bucket.take(tick);
         }
-        if self.not_before.take().is_some() && !self.breaker.is_tripped() {
+        if self.not_before.take().is_some() {
             // The receiver asked for rest: it is not met with everything at once.
-            self.breaker.start_slowly();
+            self.breaker.ease();
         }
         self.breaker.start(tick)
     }

@@ -35,3 +35,66 @@ pub fn held(record: &DeliveryRecord, sink: &SinkHold, now: Timestamp) -> Option<
         }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+    use crate::change::Key;
+    use crate::delivery::tests::{event, start};
+    use crate::setting::{SinkName, SourceName};
+    use crate::store::Pause;
+
+    fn record(state: State) -> DeliveryRecord {
+        DeliveryRecord {
+            seq: 2,
+            event: event(2).id,
+            source: SourceName::new("orders"),
+            key: Key::from("a"),
+            sink: SinkName::new("erp"),
+            state,
+            attempts: 1,
+            next_at: None,
+            blocked_by: None,
+            dead_reason: None,
+            last_at: None,
+            last: None,
+        }
+    }
+
+    fn later(secs: u64) -> Option<Timestamp> {
+        Some(start().plus(Duration::from_secs(secs)))
+    }
+
+    #[test]
+    fn what_is_over_or_under_way_or_due_is_not_held() {
+        let sink = SinkHold { not_before: later(60), ..SinkHold::default() };
+        for state in [State::Delivered, State::Dead, State::Cancelled, State::Superseded, State::InFlight] {
+            assert_eq!(held(&record(state), &sink, start()), None);
+        }
+        assert_eq!(held(&record(State::Pending), &SinkHold::default(), start()), None);
+        assert_eq!(held(&record(State::Pending), &sink, start().plus(Duration::from_secs(60))), None);
+    }
+
+    #[test]
+    fn the_reason_that_binds_longest_is_told_with_what_ends_it() {
+        let mut record = DeliveryRecord { next_at: later(10), ..record(State::Retrying) };
+        let mut sink = SinkHold::default();
+        let mut told = |change: &dyn Fn(&mut DeliveryRecord, &mut SinkHold)| {
+            change(&mut record, &mut sink);
+            held(&record, &sink, start()).expect("held")
+        };
+        assert!(told(&|_, _| {}).starts_with("attempt 2 is due at "));
+        assert!(told(&|_, sink| sink.not_before = later(20)).starts_with("receiver asked to wait until "));
+        let broken = told(&|_, sink| {
+            sink.breaker_until = later(30);
+            sink.last_error = Some("503".to_owned());
+        });
+        assert!(broken.starts_with("breaker open until ") && broken.contains("(503)"), "{broken}");
+        let blocked = told(&|record, _| record.blocked_by = Some(event(1).id));
+        assert!(blocked.contains(&event(1).id.to_string()), "{blocked}");
+        let paused = told(&|_, sink| sink.pause = Some(Pause { reason: "upgrade".to_owned(), until: None }));
+        assert_eq!(paused, "sink paused: upgrade; highwater resume erp ends it");
+    }
+}

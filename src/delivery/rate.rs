@@ -45,3 +45,63 @@ impl Bucket {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::setting::Interval;
+
+    fn rate(count: u32, per_ms: u64) -> Rate {
+        Rate { count, per: Interval::from_millis(per_ms) }
+    }
+
+    #[test]
+    fn a_slow_rate_is_even_and_has_no_burst_after_a_rest() {
+        let mut bucket = Bucket::new(rate(2, 1_000));
+        let mut tick = Duration::from_secs(3_600);
+        for _ in 0..5 {
+            assert!(bucket.ready_at() <= tick);
+            bucket.take(tick);
+            tick += Duration::from_millis(500);
+            assert_eq!(bucket.ready_at(), tick);
+        }
+    }
+
+    #[test]
+    fn tokens_are_counted_as_far_as_one_looks_ahead() {
+        let mut bucket = Bucket::new(rate(50, 1_000));
+        let tick = Duration::from_secs(10);
+        assert_eq!(bucket.tokens(tick, Duration::ZERO), 1);
+        assert_eq!(bucket.tokens(tick, Duration::from_millis(100)), 6);
+        bucket.take(tick);
+        assert_eq!(bucket.tokens(tick, Duration::ZERO), 0);
+        assert_eq!(bucket.tokens(tick, Duration::from_millis(20)), 1);
+    }
+
+    proptest! {
+        #[test]
+        fn no_window_holds_more_than_its_rate_and_the_burst(
+            count in 1_u32..100_000, per_ms in 1_u64..100_000, waits in proptest::collection::vec(0_u64..50_000_000, 1..300),
+        ) {
+            let mut bucket = Bucket::new(rate(count, per_ms));
+            let (mut tick, mut taken) = (Duration::ZERO, Vec::new());
+            for wait in waits {
+                tick += Duration::from_nanos(wait);
+                while bucket.ready_at() <= tick && taken.len() < 3_000 {
+                    bucket.take(tick);
+                    taken.push(tick);
+                }
+            }
+            let per = Duration::from_millis(per_ms);
+            let burst = (u128::from(count) * BURST.as_nanos() / per.as_nanos()).max(1) + 1;
+            let spaced = per.as_nanos() / u128::from(count);
+            for (at, begin) in taken.iter().enumerate() {
+                let within = taken[at..].iter().take_while(|one| **one < *begin + per).count() as u128;
+                let allowed = per.as_nanos().div_ceil(spaced.max(1)) + burst;
+                prop_assert!(within <= allowed, "{} within {:?}, allowed are {}", within, per, allowed);
+            }
+        }
+    }
+}

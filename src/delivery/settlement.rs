@@ -177,3 +177,145 @@ fn again(next_at: Timestamp, failed: Verdict) -> Verdict {
 fn dead(reason: &'static str, failed: Verdict) -> Verdict {
     Verdict { state: State::Dead, dead_reason: Some(reason), ..failed }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::delivery::tests::{policy, start};
+    use crate::setting::Interval;
+
+    const HOUR: u64 = 3_600;
+
+    fn facts(charged: u32, age_secs: u64) -> Facts {
+        let began = start().plus(Duration::from_secs(age_secs));
+        let ended = began.plus(Duration::from_secs(1));
+        let first_at = (charged > 0).then(start);
+        Facts { charged, rejections: charged, first_at, began, ended, ended_steady: ended }
+    }
+
+    #[test]
+    fn each_outcome_has_its_line_in_the_table() {
+        let transient = Outcome::Transient { retry_after: None };
+        let asked = |secs| Outcome::Transient { retry_after: Some(Duration::from_secs(secs)) };
+        // outcome, charged before, age in seconds, then: state, wait in seconds, charged, reason
+        let table = [
+            (Outcome::Delivered, 0, 0, State::Delivered, None, true, None),
+            (transient.clone(), 0, 0, State::Retrying, Some(5), true, None),
+            (transient.clone(), 1, 6, State::Retrying, Some(30), true, None),
+            (Outcome::Fault, 3, 200, State::Retrying, Some(600), true, None),
+            (transient.clone(), 99, 71 * HOUR, State::Retrying, Some(600), true, None),
+            (transient.clone(), 2, 72 * HOUR, State::Dead, None, true, Some("expired")),
+            (Outcome::Fault, 2, 72 * HOUR, State::Dead, None, true, Some("expired")),
+            (asked(7_200), 0, 0, State::Retrying, Some(7_200), false, None),
+            (asked(2), 0, 0, State::Retrying, Some(5), false, None),
+            (asked(999_999_999), 0, 0, State::Retrying, Some(24 * HOUR), false, None),
+            (asked(60), 4, 72 * HOUR, State::Dead, None, true, Some("expired")),
+            (Outcome::Rejected, 0, 0, State::Retrying, Some(0), true, None),
+            (Outcome::Rejected, 1, 1, State::Retrying, Some(60), true, None),
+            (Outcome::Rejected, 2, 70, State::Retrying, Some(600), true, None),
+            (Outcome::Rejected, 3, 700, State::Dead, None, true, Some("rejected")),
+            (Outcome::Rejected, 1, 72 * HOUR, State::Dead, None, true, Some("rejected")),
+            (Outcome::Dead, 0, 0, State::Dead, None, true, Some("poison")),
+            (Outcome::Gone, 0, 0, State::Retrying, Some(0), false, None),
+            (Outcome::Gone, 1, 99 * HOUR, State::Retrying, Some(0), false, None),
+            (Outcome::Stopped, 1, 99 * HOUR, State::Retrying, Some(0), false, None),
+        ];
+        for (outcome, charged, age, state, wait, is_charged, reason) in table {
+            let facts = facts(charged, age);
+            let verdict = settlement(&outcome, &facts, &policy(), 0.0);
+            let next_at = wait.map(|secs| facts.ended.plus(Duration::from_secs(secs)));
+            let got = (verdict.state, verdict.next_at, verdict.charged, verdict.dead_reason);
+            assert_eq!(got, (state, next_at, is_charged, reason), "{outcome:?} after {charged} at {age} s");
+        }
+    }
+
+    #[test]
+    fn retry_after_and_gone_concern_the_whole_sink_and_nothing_else_does() {
+        let effect = |outcome| settlement(&outcome, &facts(0, 0), &policy(), 0.5).effect;
+        let asked = |secs| Outcome::Transient { retry_after: Some(Duration::from_secs(secs)) };
+        assert_eq!(effect(asked(9)), SinkEffect::Hold(Duration::from_secs(9)));
+        assert_eq!(effect(asked(90_000)), SinkEffect::Hold(RETRY_AFTER_MAX));
+        assert_eq!(effect(Outcome::Gone), SinkEffect::Pause);
+        for outcome in [Outcome::Delivered, Outcome::Fault, Outcome::Rejected, Outcome::Dead, Outcome::Stopped] {
+            assert_eq!(effect(outcome), SinkEffect::None);
+        }
+    }
+
+    #[test]
+    fn retries_for_ever_never_expire() {
+        let forever = DeliverySettings { retry_for: None, ..policy() };
+        let verdict = settlement(&Outcome::Fault, &facts(9_999, 9_999 * HOUR), &forever, 0.0);
+        assert_eq!(verdict.state, State::Retrying);
+    }
+
+    fn outcomes() -> impl Strategy<Value = Outcome> {
+        prop_oneof![
+            Just(Outcome::Transient { retry_after: None }),
+            (0_u64..200_000).prop_map(|s| Outcome::Transient { retry_after: Some(Duration::from_secs(s)) }),
+            Just(Outcome::Fault),
+            Just(Outcome::Rejected),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn a_retry_is_never_before_its_schedule_nor_a_fifth_behind_it(
+            outcome in outcomes(), charged in 0_u32..20, age in 0_u64..70 * HOUR, jitter in any::<f64>(),
+        ) {
+            let facts = Facts { rejections: charged.min(2), ..facts(charged, age) };
+            let verdict = settlement(&outcome, &facts, &policy(), jitter);
+            let step = match &outcome {
+                Outcome::Rejected => REJECTED_RETRY[facts.rejections as usize],
+                _ => step(&policy(), charged),
+            };
+            let asked = match &outcome {
+                Outcome::Transient { retry_after: Some(wait) } => (*wait).min(RETRY_AFTER_MAX),
+                _ => Duration::ZERO,
+            };
+            let wait = verdict.next_at.expect("it is tried again").since(facts.ended);
+            prop_assert!(wait >= step.max(asked), "{:?} is before {:?}", wait, step);
+            prop_assert!(wait <= (step + step / 5).max(asked) + Duration::from_nanos(1));
+            prop_assert!(asked > Duration::ZERO || wait <= wait_max(&policy()) + Duration::from_nanos(1));
+        }
+
+        #[test]
+        fn nothing_expires_before_its_time_however_the_wall_clock_jumps(
+            outcome in outcomes(), elapsed in 0_u64..200 * HOUR, jump in -500_000_000_i64..500_000_000,
+        ) {
+            let elapsed = Duration::from_secs(elapsed);
+            let steady = start().plus(elapsed);
+            let by = Duration::from_secs(jump.unsigned_abs());
+            let ended = if jump < 0 { steady.minus(by) } else { steady.plus(by) };
+            let facts = Facts {
+                charged: 1, rejections: 1, first_at: Some(start()), began: ended, ended, ended_steady: steady,
+            };
+            let verdict = settlement(&outcome, &facts, &policy(), 0.0);
+            if elapsed < Duration::from_secs(72 * HOUR) {
+                prop_assert_eq!(verdict.state, State::Retrying);
+            } else if jump >= 0 {
+                prop_assert_eq!(verdict.state, State::Dead);
+            }
+        }
+    }
+
+    #[test]
+    fn a_first_attempt_after_a_jump_ahead_expires_by_the_wall_clock() {
+        let jumped = start().plus(Duration::from_secs(50 * 365 * 24 * HOUR));
+        let limit = Interval::from_secs(HOUR);
+        let policy = DeliverySettings { retry_for: Some(limit), ..policy() };
+        for (secs, state) in [(HOUR - 1, State::Retrying), (HOUR, State::Dead)] {
+            let ended = jumped.plus(Duration::from_secs(secs));
+            let facts = Facts {
+                charged: 1,
+                rejections: 0,
+                first_at: Some(jumped),
+                began: ended,
+                ended,
+                ended_steady: start().plus(Duration::from_secs(secs)),
+            };
+            assert_eq!(settlement(&Outcome::Fault, &facts, &policy, 0.0).state, state);
+        }
+    }
+}
