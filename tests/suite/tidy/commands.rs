@@ -6,9 +6,12 @@ use std::process::Command;
 use super::Breach;
 use super::markdown;
 
+/// Gives the help page of a chain of subcommands.
+type Fetch = Box<dyn Fn(&[String]) -> String>;
+
 /// Help pages, fetched once each: the key is the chain of subcommands, `[]` is `highwater --help`.
 pub struct HelpPages {
-    fetch: Box<dyn Fn(&[String]) -> String>,
+    fetch: Fetch,
     known: HashMap<Vec<String>, String>,
 }
 
