@@ -12,6 +12,9 @@ use crate::{Options, Result, data, rows};
 /// Names that can be asked for.
 pub const NAMES: [&str; 5] = ["idle", "hash", "rows", "http", "script"];
 
+/// Prepares, measures and prints one case.
+type Case = fn(&Options, &Sizes) -> Result<()>;
+
 /// How much of everything.
 struct Sizes {
     idle_files: u64,
@@ -57,7 +60,7 @@ pub fn run(options: &Options) -> Result<()> {
     let dir = &options.dir;
     std::fs::create_dir_all(dir).map_err(|error| format!("create {}: {error}", dir.display()))?;
     report::head(dir)?;
-    let cases: [(&str, fn(&Options, &Sizes) -> Result<()>); 5] =
+    let cases: [(&str, Case); 5] =
         [("idle", idle), ("hash", hash), ("rows", table_rows), ("http", http), ("script", script)];
     let mut failed = Vec::new();
     for (name, case) in cases.into_iter().filter(|(name, _)| options.wants(name)) {
@@ -81,7 +84,7 @@ fn folder_source(tree: &Path, start: &str) -> String {
 /// A second look at a tree in which nothing changed.
 fn idle(options: &Options, sizes: &Sizes) -> Result<()> {
     let tree = data::tree(&options.dir, "idle", sizes.idle_files, 0)?;
-    let ours = Installation::new(&options.dir, "idle", &folder_source(&tree, "now"), UNUSED_SINK)?;
+    let ours = Installation::new(options, "idle", &folder_source(&tree, "now"), UNUSED_SINK)?;
     let news = tree.join("0000/news.dat");
     let _ = std::fs::remove_file(&news);
     ours.run_once()?;
@@ -101,7 +104,7 @@ fn idle(options: &Options, sizes: &Sizes) -> Result<()> {
 
 /// The first look at files whose content must be read: hashed, and a durable event and delivery of each.
 fn hash(options: &Options, sizes: &Sizes) -> Result<()> {
-    let mebibytes = sizes.big_files * sizes.big_bytes >> 20;
+    let mebibytes = (sizes.big_files * sizes.big_bytes) >> 20;
     let big = format!("hash: {mebibytes} MiB in {} files", sizes.big_files);
     let small = format!("hash: {} files of 4 KiB, events", sizes.small_files);
     let kinds = [
@@ -111,7 +114,7 @@ fn hash(options: &Options, sizes: &Sizes) -> Result<()> {
     for (name, count, size, target) in kinds {
         let tree = data::tree(&options.dir, "hash", count, size)?;
         let floor = Job::floor(&["hash", text(&tree)?])?;
-        let ours = Installation::new(&options.dir, "hash", &folder_source(&tree, "all"), UNUSED_SINK)?;
+        let ours = Installation::new(options, "hash", &folder_source(&tree, "all"), UNUSED_SINK)?;
         store_events(options, &name, &floor, &ours, count, target)?;
     }
     Ok(())
@@ -126,7 +129,7 @@ fn table_rows(options: &Options, sizes: &Sizes) -> Result<()> {
     let database = rows::sqlite(&options.dir, sizes.rows)?;
     let floor = Job::floor(&["rows-sqlite", text(&database)?])?;
     let source = format!("kind = \"sqlite\"\npath = \"{}\"\n{table}", database.display());
-    let ours = Installation::new(&options.dir, "rows-sqlite", &source, UNUSED_SINK)?;
+    let ours = Installation::new(options, "rows-sqlite", &source, UNUSED_SINK)?;
     store_events(options, &format!("rows: {} of SQLite, events", sizes.rows), &floor, &ours, sizes.rows, None)?;
 
     let name = format!("rows: {} of PostgreSQL, events", sizes.rows);
@@ -137,7 +140,7 @@ fn table_rows(options: &Options, sizes: &Sizes) -> Result<()> {
     rows::postgres(&server.url, sizes.rows)?;
     let floor = Job::floor(&["rows-postgres", &server.url])?;
     let source = format!("kind = \"postgres\"\nurl = \"{}\"\n{table}", server.url);
-    let ours = Installation::new(&options.dir, "rows-postgres", &source, UNUSED_SINK)?;
+    let ours = Installation::new(options, "rows-postgres", &source, UNUSED_SINK)?;
     store_events(options, &name, &floor, &ours, sizes.rows, None)
 }
 
@@ -170,7 +173,7 @@ fn http(options: &Options, sizes: &Sizes) -> Result<()> {
     let receiver = Receiver::start()?;
     let source = delivered_source(options, sizes.posts)?;
     let sink = format!("kind = \"http\"\nurl = \"http://{}/\"\nconcurrency = 16", receiver.address);
-    let ours = Installation::new(&options.dir, "http", &source, &sink)?;
+    let ours = Installation::new(options, "http", &source, &sink)?;
     ours.begin_full()?;
     let floor = Job::floor(&["post", &receiver.address, &sizes.posts.to_string(), "16"])?;
     let mut before = || ours.restore().and_then(|()| receiver.reset());
@@ -190,7 +193,7 @@ fn http(options: &Options, sizes: &Sizes) -> Result<()> {
 /// Stored events to a script, one start each.
 fn script(options: &Options, sizes: &Sizes) -> Result<()> {
     let source = delivered_source(options, sizes.starts)?;
-    let ours = Installation::new(&options.dir, "script", &source, "kind = \"script\"\ncommand = [\"/bin/true\"]")?;
+    let ours = Installation::new(options, "script", &source, "kind = \"script\"\ncommand = [\"/bin/true\"]")?;
     ours.begin_full()?;
     let floor = Job::floor(&["spawn", "/bin/true", &sizes.starts.to_string()])?;
     let mut before = || ours.restore();

@@ -11,7 +11,7 @@ mod receiver;
 mod report;
 mod rows;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 /// Everything here fails with one line for people.
@@ -27,17 +27,20 @@ pub struct Options {
     rounds: usize,
     /// Where the data is made; kept for the next run.
     dir: PathBuf,
+    /// The product: the one built with this program, or another build.
+    program: PathBuf,
     /// Names of cases; empty is all.
     only: Vec<String>,
 }
 
-const USAGE: &str = "usage: cargo bench --bench bench -- [--quick] [--million] [--rounds N] [--dir DIR] [CASE]...\n\
+const USAGE: &str = "usage: cargo bench --bench bench -- [--quick] [--million] [--rounds N] [--dir DIR] [--program FILE] [CASE]...\n\
                      cases: idle hash rows http script";
 
 impl Options {
     fn parse(args: &[String]) -> Result<Self> {
-        let dir = std::env::temp_dir().join("highwater-bench");
-        let mut options = Self { quick: false, million: false, rounds: 7, dir, only: Vec::new() };
+        let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench");
+        let program = PathBuf::from(env!("CARGO_BIN_EXE_highwater"));
+        let mut options = Self { quick: false, million: false, rounds: 7, dir, program, only: Vec::new() };
         let mut args = args.iter();
         while let Some(arg) = args.next() {
             let mut value = || args.next().ok_or(format!("{arg} wants a value\n{USAGE}"));
@@ -48,6 +51,7 @@ impl Options {
                     options.rounds = value()?.parse().map_err(|_| format!("--rounds wants a number\n{USAGE}"))?;
                 }
                 "--dir" => options.dir = PathBuf::from(value()?),
+                "--program" => options.program = PathBuf::from(value()?),
                 case if cases::NAMES.contains(&case) => options.only.push(case.to_owned()),
                 other => return Err(format!("unknown argument \"{other}\"\n{USAGE}")),
             }

@@ -1,14 +1,12 @@
 //! One installation of the real program: a folder with a generated configuration and its state, driven by its commands.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::Command;
 
 use serde_json::Value;
 
 use crate::measure::Job;
-use crate::{Result, data};
-
-const PROGRAM: &str = env!("CARGO_BIN_EXE_highwater");
+use crate::{Options, Result, data};
 
 /// Names in every generated configuration.
 const SOURCE: &str = "bench";
@@ -16,13 +14,14 @@ const SINK: &str = "out";
 
 /// A configuration and its state.
 pub struct Installation {
+    program: PathBuf,
     folder: PathBuf,
 }
 
 impl Installation {
     /// A fresh one. `source` and `sink` are the keys of its one source and one sink, as TOML lines.
-    pub fn new(dir: &Path, name: &str, source: &str, sink: &str) -> Result<Self> {
-        let folder = dir.join(format!("installation-{name}"));
+    pub fn new(options: &Options, name: &str, source: &str, sink: &str) -> Result<Self> {
+        let folder = options.dir.join(format!("installation-{name}"));
         let failed = |error: std::io::Error| format!("make {}: {error}", folder.display());
         let _ = std::fs::remove_dir_all(&folder);
         std::fs::create_dir_all(folder.join("state")).map_err(failed)?;
@@ -32,13 +31,17 @@ impl Installation {
              [source.{SOURCE}]\n{source}\nmax_new = \"none\"\nto = [\"{SINK}\"]\n\n[sink.{SINK}]\n{sink}\n"
         );
         std::fs::write(folder.join("highwater.toml"), text).map_err(failed)?;
-        Ok(Self { folder })
+        Ok(Self { program: options.program.clone(), folder })
     }
 
     /// One `once`, to be measured. 4: deliveries wait, as they must while the sink is paused.
     pub fn once(&self) -> Job {
         let config = self.folder.join("highwater.toml").to_string_lossy().into_owned();
-        Job { program: PROGRAM.into(), args: vec!["once".into(), "--quiet".into(), "-c".into(), config], ok: &[0, 4] }
+        Job {
+            program: self.program.clone(),
+            args: vec!["once".into(), "--quiet".into(), "-c".into(), config],
+            ok: &[0, 4],
+        }
     }
 
     /// Where outputs of its runs go.
@@ -108,12 +111,12 @@ impl Installation {
     }
 
     fn command(&self, words: &[&str]) -> Result<String> {
-        let output = Command::new(PROGRAM)
+        let output = Command::new(&self.program)
             .args(words)
             .arg("-c")
             .arg(self.folder.join("highwater.toml"))
             .output()
-            .map_err(|error| format!("start {PROGRAM}: {error}"))?;
+            .map_err(|error| format!("start {}: {error}", self.program.display()))?;
         if output.status.success() {
             return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
         }

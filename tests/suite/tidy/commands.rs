@@ -18,11 +18,13 @@ pub struct HelpPages {
 impl HelpPages {
     /// Those of a program.
     pub fn of_binary(program: &'static str) -> Self {
-        Self::new(move |chain| {
+        let mut pages = Self::new(move |chain| {
             let output = Command::new(program).args(chain).arg("--help").output();
             let output = output.unwrap_or_else(|error| panic!("start {program}: {error}"));
             String::from_utf8_lossy(&output.stdout).into_owned()
-        })
+        });
+        assert!(!pages.subcommands(&[]).is_empty(), "{program} --help lists no commands: {}", pages.page(&[]));
+        pages
     }
 
     fn new(fetch: impl Fn(&[String]) -> String + 'static) -> Self {
