@@ -6,6 +6,9 @@ use std::process::Command;
 use super::Breach;
 use super::markdown;
 
+/// Headings under which a help page lists something else than commands.
+const OTHER_HEADINGS: [&str; 3] = ["Options:", "Arguments:", "Examples:"];
+
 /// Gives the help page of a chain of subcommands.
 type Fetch = Box<dyn Fn(&[String]) -> String>;
 
@@ -35,12 +38,20 @@ impl HelpPages {
         self.known.entry(chain.to_vec()).or_insert_with(|| (self.fetch)(chain))
     }
 
-    /// The subcommands a page lists.
+    /// The subcommands a page lists: under `Commands:`, or under headings of groups.
     fn subcommands(&mut self, chain: &[String]) -> Vec<String> {
-        let lines = self.page(chain).lines().skip_while(|line| *line != "Commands:").skip(1);
-        let listed = lines.take_while(|line| line.starts_with("  ") || line.is_empty());
-        let names = listed.filter(|line| !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next());
-        names.map(str::to_owned).collect()
+        let mut names = Vec::new();
+        let mut in_group = false;
+        for line in self.page(chain).lines() {
+            match line.strip_prefix("  ") {
+                None if line.is_empty() => {}
+                None => in_group = line.ends_with(':') && !OTHER_HEADINGS.contains(&line),
+                Some(entry) if in_group && !entry.starts_with(' ') => names.extend(entry.split("  ").next()),
+                Some(_) => {}
+            }
+        }
+        names.retain(|name| !name.contains(' '));
+        names.into_iter().map(str::to_owned).collect()
     }
 }
 
@@ -111,15 +122,27 @@ fn expect_option(option: &str, chain: &[String], help: &mut HelpPages) -> Result
 mod tests {
     use super::*;
 
+    const ROOT: &str = "Usage: highwater [OPTIONS] <COMMAND>
+
+Run:
+  run   poll
+Repair:
+  dead  letters
+        and more
+
+Options:
+  -c, --config <FILE>
+Examples:
+  highwater fly  an example is no command
+";
+
     fn pages() -> HelpPages {
-        HelpPages::new(|chain| {
-            match chain.join(" ").as_str() {
-            "" => "Usage: highwater [OPTIONS] <COMMAND>\n\nCommands:\n  run   poll\n  dead  letters\n        and more\n\nOptions:\n  -c, --config <FILE>\n".into(),
+        HelpPages::new(|chain| match chain.join(" ").as_str() {
+            "" => ROOT.into(),
             "run" => "Options:\n      --deadline <D>\n".into(),
             "dead" => "Commands:\n  retry  again\n\nOptions:\n".into(),
             "dead retry" => "Options:\n      --all  every\n".into(),
             other => panic!("no page {other}"),
-        }
         })
     }
 
