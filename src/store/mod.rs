@@ -4,6 +4,7 @@
 //! another process runs. Both speak of names, keys and sequences only, so that a second implementation (PostgreSQL, with
 //! row leases and epochs) can stand behind them; one conformance suite in `tests/` runs against every implementation.
 
+pub mod lock;
 pub mod records;
 pub mod settings;
 pub mod sqlite;
@@ -386,6 +387,8 @@ pub enum Operation {
     DeadRetry(DeadFilter),
     /// `dead drop`: dead letters are cancelled; refused entries are forgotten.
     DeadDrop(DeadFilter),
+    /// `dead ack`: dead letters and refused entries have been seen; they stay as they are, and are counted no more.
+    DeadAck(DeadFilter),
     /// `cursor NAME reset`: forgets cursor and segments, keeps revisions and known versions.
     CursorReset {
         /// The source.
@@ -400,6 +403,11 @@ pub enum Operation {
     },
     /// `cursor NAME accept`: what holds it is wanted; the next poll goes on.
     CursorAccept {
+        /// The source.
+        source: String,
+    },
+    /// `cursor NAME skip`: what holds it is not wanted; the next poll remembers it without telling.
+    CursorSkip {
         /// The source.
         source: String,
     },
