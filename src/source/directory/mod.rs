@@ -1,4 +1,7 @@
 //! Directory sources: listing, segments, readiness, hashing and after-actions.
 
+pub mod block;
 pub mod local;
 pub mod place;
+pub mod segment;
+pub mod varint;
