@@ -167,7 +167,7 @@ fn test(trial: &Trial<'_>, sink: &str, event: Option<&str>, dry_run: bool) -> Re
     let tested = attempt_with(trial, &SinkName::new(sink), event, dry_run)?;
     let report = tested.report.map(|report| {
         json!({
-            "outcome": crate::delivery::outcome_word(&report.outcome),
+            "outcome": crate::delivery::settlement::word(&report.outcome),
             "code": report.code,
             "summary": report.summary,
             "output": String::from_utf8_lossy(&report.output),

@@ -11,7 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::event::body::Statement;
 use crate::event::{Event, EventId, Identity};
 use crate::setting::{SinkName, SourceName};
-use crate::sink::{Attempt, Sink};
+use crate::sink::{Attempt, Outcome, Sink};
 use crate::store::Store;
 
 /// What a trial works with.
@@ -55,7 +55,7 @@ pub fn test_sink(config: &Config, name: &SinkName, id: Option<EventId>, dry_run:
     let text = |value: &serde_json::Value| value.as_str().unwrap_or_default().to_owned();
     let report = &answer.value["report"];
     let report = (!report.is_null()).then(|| crate::sink::Report {
-        outcome: crate::delivery::outcome_of(&text(&report["outcome"])),
+        outcome: if report["outcome"] == "delivered" { Outcome::Delivered } else { Outcome::Fault },
         code: report["code"].as_i64().and_then(|code| i32::try_from(code).ok()),
         summary: text(&report["summary"]),
         output: text(&report["output"]).into_bytes(),

@@ -26,7 +26,7 @@ enum What {
 impl Args {
     pub fn run(self, context: &Context) -> Outcome {
         let What::Show { name } = self.what;
-        let shown = config::show(context.config_path(), name.as_deref())?;
+        let shown = config::show(&context.config()?, name.as_deref());
         let mut out = Out::stdout();
         out.bytes(shown.as_bytes())?;
         out.flush()?;

@@ -109,7 +109,7 @@ impl PollLedger<'_> {
             _ => None,
         };
         match decision {
-            Decision::Tell { kind, revision, known, .. } if self.plan.tells.contains(&kind) => {
+            Decision::Tell { kind, revision, known, .. } if self.tells(kind) => {
                 self.tell(&key, kind, revision, &known, version.as_deref_mut(), now, turned)?;
                 remember(key, known, version.as_deref(), turned);
             }
@@ -125,6 +125,17 @@ impl PollLedger<'_> {
             turned.unused.push(name);
         }
         Ok(())
+    }
+
+    /// Whether this kind is told, and an operator did not ask to skip it this once.
+    fn tells(&self, kind: Kind) -> bool {
+        let accepted = self.lease.accepted;
+        let skipped = match kind {
+            Kind::Created => accepted.silent_new,
+            Kind::Removed | Kind::Renamed => accepted.silent_removals,
+            _ => false,
+        };
+        !skipped && self.plan.tells.contains(&kind)
     }
 
     fn refuse(&mut self, refused: NewRefused, turned: &mut Turned) -> Result<()> {

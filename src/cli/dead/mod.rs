@@ -114,7 +114,7 @@ impl Selection {
         if self.ids.is_empty() && self.sink.is_none() && self.source.is_none() && !self.all {
             return Err(Failure::usage("name events, or --sink, --source or --all"));
         }
-        let base = DeadFilter { event: None, sink: self.sink.clone(), source: self.source.clone(), dry_run: false };
+        let base = DeadFilter { sink: self.sink.clone(), source: self.source.clone(), ..DeadFilter::default() };
         if self.ids.is_empty() {
             return Ok(vec![base]);
         }

@@ -29,7 +29,7 @@ pub fn print(heading: &str, lines: impl IntoIterator<Item = impl Display>, out: 
 pub fn tell(records: &dyn Records, source: &SourceName, key: &Key, now: Timestamp, out: &mut Out<'_>) -> Result<()> {
     let stored = records.sources()?.into_iter().find(|record| record.name == *source);
     print("source", stored.iter().flat_map(|record| source_lines(record, now)), out)?;
-    let known = records.known(source, key)?;
+    let known = records.known(source, std::slice::from_ref(key))?.into_iter().next().flatten();
     print("known", known_lines(known.as_ref()), out)?;
     let waiting = records.waiting(source)?.into_iter().filter(|waiting| waiting.key == *key);
     print("waiting", waiting.map(|it| waiting_line(&it.reason, it.since, it.until)), out)?;

@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 use super::code::{CANCELLED, DEAD, DELIVERED, RETRYING};
 use super::failure::sqlite;
 use super::reader::find_event;
-use super::round::{ACCEPTED_NEW, ACCEPTED_PLACE, ACCEPTED_REMOVALS};
+use super::round::{ACCEPTED_NEW, ACCEPTED_PLACE, ACCEPTED_REMOVALS, SILENT_NEW, SILENT_REMOVALS};
 use super::writer::Durability;
 use super::{Names, SqliteStore, action, queue};
 use crate::clock::Timestamp;
@@ -19,6 +19,13 @@ use crate::store::{DeadFilter, Operation};
 
 /// How many records changed, and how the backlog of each sink did.
 type Changed = (u64, HashMap<i64, i64>);
+
+/// Whether what holds a source shall be told, or only remembered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Yes,
+    No,
+}
 
 struct Operating<'a> {
     connection: &'a Connection,
@@ -51,12 +58,14 @@ impl Operating<'_> {
             Operation::Cancel { event, sink } => self.cancel(event, sink.as_deref()),
             Operation::DeadRetry(filter) => self.dead_retry(filter),
             Operation::DeadDrop(filter) => self.dead_drop(filter).map(plain),
+            Operation::DeadAck(filter) => self.dead_ack(filter).map(plain),
             Operation::CursorReset { source } => self.cursor_reset(source).map(plain),
             Operation::CursorSet { source, cursor } => {
                 let sql = "UPDATE source SET cursor = ?2, epoch = epoch + 1 WHERE id = ?1";
                 self.on_source(source, sql, vec![Value::from(cursor.clone())]).map(plain)
             }
-            Operation::CursorAccept { source } => self.cursor_accept(source).map(plain),
+            Operation::CursorAccept { source } => self.cursor_accept(source, Wanted::Yes).map(plain),
+            Operation::CursorSkip { source } => self.cursor_accept(source, Wanted::No).map(plain),
         }
     }
 
@@ -210,17 +219,50 @@ impl Operating<'_> {
             .map_err(&doing)
     }
 
+    /// Dead letters and refused entries that were seen are counted no more; they stay where they are.
+    fn dead_ack(&self, filter: &DeadFilter) -> Result<u64> {
+        let letters = self.dead_letters(filter)?;
+        if !filter.dry_run {
+            for (sink, seq) in &letters {
+                let place = vec![Value::from(*sink), Value::from(*seq)];
+                self.execute("UPDATE delivery SET acked = 1 WHERE sink_id = ?1 AND seq = ?2", place)?;
+            }
+        }
+        let refused = self.on_refused(filter, "UPDATE refused SET acked = 1")?;
+        Ok(letters.len() as u64 + refused)
+    }
+
+    /// Refused entries are meant by their source, or by everything; never by a sink or an event.
+    fn on_refused(&self, filter: &DeadFilter, sql: &str) -> Result<u64> {
+        if filter.sink.is_some() || filter.event.is_some() {
+            return Ok(0);
+        }
+        let source = filter.source.as_deref().map(|name| self.source_id(name)).transpose()?;
+        let wanted = source.map_or(Value::Null, Value::from);
+        if filter.dry_run {
+            return self
+                .connection
+                .query_row("SELECT count(*) FROM refused WHERE ?1 IS NULL OR source_id = ?1", [wanted], |row| {
+                    row.get(0)
+                })
+                .map(super::code::count)
+                .map_err(sqlite("count refused entries"));
+        }
+        self.execute(&format!("{sql} WHERE ?1 IS NULL OR source_id = ?1"), vec![wanted])
+    }
+
     fn dead_drop(&self, filter: &DeadFilter) -> Result<u64> {
         let letters = self.dead_letters(filter)?;
+        let refused = self.on_refused(filter, "DELETE FROM refused")?;
         if filter.dry_run {
-            return Ok(letters.len() as u64);
+            return Ok(letters.len() as u64 + refused);
         }
         for (sink, seq) in &letters {
             queue::set_state(self.connection, *sink, *seq, CANCELLED)?;
             queue::release_keys_of(self.connection, *sink, *seq)?;
             action::note_final(self.connection, *seq)?;
         }
-        Ok(letters.len() as u64)
+        Ok(letters.len() as u64 + refused)
     }
 
     /// Forgets cursor and segments, and lifts holds; revisions and known versions stay.
@@ -234,13 +276,15 @@ impl Operating<'_> {
         )
     }
 
-    fn cursor_accept(&self, source: &str) -> Result<u64> {
+    fn cursor_accept(&self, source: &str, wanted: Wanted) -> Result<u64> {
         let id = self.source_id(source)?;
         let held: Option<String> = self
             .connection
             .query_row("SELECT hold_reason FROM source WHERE id = ?1", [id], |row| row.get(0))
             .map_err(sqlite("look what holds a source"))?;
         let bit = match held.as_deref() {
+            Some("max_new") if wanted == Wanted::No => ACCEPTED_NEW | SILENT_NEW,
+            Some("mass_removal") if wanted == Wanted::No => ACCEPTED_REMOVALS | SILENT_REMOVALS,
             Some("max_new") => ACCEPTED_NEW,
             Some("mass_removal") => ACCEPTED_REMOVALS,
             Some("location_changed" | "identity_changed") => ACCEPTED_PLACE,

@@ -44,6 +44,11 @@ impl SqliteStore {
     }
 }
 
+/// New entries are only remembered.
+pub(super) const SILENT_NEW: i64 = 8;
+/// Removals are only remembered.
+pub(super) const SILENT_REMOVALS: i64 = 16;
+
 /// Fails with `Conflict` when another poll of this source has begun since.
 pub(super) fn check_epoch(connection: &Connection, id: i64, epoch: u64) -> Result<()> {
     let doing = sqlite("check a poll's epoch");
@@ -93,6 +98,8 @@ pub(super) fn load_lease(connection: &Connection, id: i64, source: SourceName, n
                 new_entries: accepted & ACCEPTED_NEW != 0,
                 removals: accepted & ACCEPTED_REMOVALS != 0,
                 place: accepted & ACCEPTED_PLACE != 0,
+                silent_new: accepted & SILENT_NEW != 0,
+                silent_removals: accepted & SILENT_REMOVALS != 0,
             },
             hold: hold_of(row, 9)?,
             pause: pause_of(row, 11)?.filter(|p| p.until.is_none_or(|until| until > now)),

@@ -113,6 +113,7 @@ CREATE TABLE delivery (
     summary TEXT,
     dead_reason TEXT,
     gap_told INTEGER NOT NULL DEFAULT 0,
+    acked INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (sink_id, seq)
 ) WITHOUT ROWID;
 CREATE INDEX delivery_pending ON delivery (sink_id, seq) WHERE state = 0;
@@ -140,6 +141,7 @@ CREATE TABLE refused (
     reason TEXT NOT NULL,
     tuple BLOB,
     at INTEGER NOT NULL,
+    acked INTEGER NOT NULL DEFAULT 0,
     PRIMARY KEY (source_id, key)
 ) WITHOUT ROWID;
 
