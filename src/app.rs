@@ -1,4 +1,17 @@
 //! The composition root: opens store, sources and sinks, starts and stops them in order.
+//! What commands print, and with which exit code they end, belongs to `cli`.
+
+mod command;
+mod explain;
+mod house;
+mod listener;
+mod once;
+mod peek;
+mod plan;
+mod probe;
+mod run;
+mod tend;
+mod trial;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -6,15 +19,27 @@ use std::time::Duration;
 use crate::change::Key;
 use crate::clock::Stop;
 use crate::config::Config;
-use crate::error::{Error, Result};
-use crate::event::{Event, EventId};
-use crate::setting::{SinkName, SourceName};
+use crate::error::Result;
+use crate::event::Event;
+use crate::setting::SourceName;
 use crate::source::{Progress, Waiting};
 use crate::store::Records;
-use crate::web::{Answer, Request};
+use crate::store::sqlite::SqliteRecords;
+
+pub use command::command;
+pub use explain::explain;
+pub use once::once;
+pub use peek::peek;
+pub use plan::plan;
+pub use probe::probe;
+pub use run::run;
+pub use trial::test_sink;
 
 /// Makes the progress of one look at a source; it is dropped when the look ends.
 pub type ProgressOf = Arc<dyn Fn(&SourceName) -> Arc<dyn Progress> + Send + Sync>;
+
+/// Takes one line for the person who started the process.
+pub type Say = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// How `run` runs.
 pub struct RunOptions {
@@ -25,9 +50,6 @@ pub struct RunOptions {
     /// Told of each delivery, in a line for people; `None` when nobody watches.
     pub say: Option<Say>,
 }
-
-/// Takes one line for the person who started the process.
-pub type Say = Arc<dyn Fn(&str) + Send + Sync>;
 
 /// How `once` runs.
 pub struct OnceOptions {
@@ -100,34 +122,10 @@ pub struct TestReport {
     pub report: Option<crate::sink::Report>,
 }
 
-fn missing<T>() -> Result<T> {
-    Err(Error::internal("not composed yet"))
-}
-
-pub fn run(_: Config, _: RunOptions) -> Result<()> {
-    missing()
-}
-pub fn once(_: Config, _: OnceOptions) -> Result<OnceSummary> {
-    missing()
-}
-pub fn peek(_: &Config, _: &SourceName, _: usize, _: bool, _: &mut dyn FnMut(Peeked) -> Result<bool>) -> Result<()> {
-    missing()
-}
-pub fn probe(_: &Config) -> Vec<Finding> {
-    Vec::new()
-}
-pub fn plan(_: &Config) -> Result<Vec<String>> {
-    missing()
-}
-pub fn records(_: &Config) -> Result<Box<dyn Records>> {
-    missing()
-}
-pub fn command(_: &Config, _: Request) -> Result<Answer> {
-    missing()
-}
-pub fn explain(_: &Config, _: &SourceName, _: &Key) -> Result<Vec<String>> {
-    missing()
-}
-pub fn test_sink(_: &Config, _: &SinkName, _: Option<EventId>, _: bool) -> Result<TestReport> {
-    missing()
+/// The store's reading side, also while another process runs.
+///
+/// # Errors
+/// `NotFound` while there is no store yet.
+pub fn records(config: &Config) -> Result<Box<dyn Records>> {
+    Ok(Box::new(SqliteRecords::open(&config.state.path)?))
 }

@@ -18,8 +18,6 @@ pub enum Peeked {
     Event(Box<Event>),
     /// This entry would be refused, for this reason.
     Refused(Key, String),
-    /// This entry is filtered out, by this pattern.
-    Ignored(Key, String),
 }
 
 /// Hands what would be stored to somebody who shows it.
@@ -63,7 +61,7 @@ pub fn peek(
         scope: Scope::Everything,
         first: lease.completed == 0,
         filters_changed: lease.binding.as_ref().is_some_and(|b| b.filters != binding.filters),
-        accepted: Accepted { new_entries: true, removals: true, place: true },
+        accepted: Accepted { new_entries: true, removals: true, place: true, ..Accepted::default() },
         max_new: None,
         patience: Patience::OnSight,
         clock,

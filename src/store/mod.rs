@@ -140,8 +140,6 @@ pub struct Lease {
     pub binding: Option<Binding>,
     /// What an operator has accepted since the last poll.
     pub accepted: Accepted,
-    /// Whether what was accepted is only remembered, without being told (`cursor NAME skip`).
-    pub skips: bool,
     /// What holds it.
     pub hold: Option<Hold>,
     /// The operator's pause.
@@ -389,8 +387,7 @@ pub enum Operation {
     DeadRetry(DeadFilter),
     /// `dead drop`: dead letters are cancelled; refused entries are forgotten.
     DeadDrop(DeadFilter),
-    /// `dead ack`: dead letters and refused entries have been seen; they stay as they are, and are counted no more until
-    /// they die or are refused again.
+    /// `dead ack`: dead letters and refused entries have been seen; they stay as they are, and are counted no more.
     DeadAck(DeadFilter),
     /// `cursor NAME reset`: forgets cursor and segments, keeps revisions and known versions.
     CursorReset {
@@ -409,7 +406,7 @@ pub enum Operation {
         /// The source.
         source: String,
     },
-    /// `cursor NAME skip`: what holds it is not wanted; the next poll goes on, and remembers it without telling.
+    /// `cursor NAME skip`: what holds it is not wanted; the next poll remembers it without telling.
     CursorSkip {
         /// The source.
         source: String,

@@ -67,7 +67,7 @@ pub struct SourceRecord {
     pub waiting: u64,
     /// How many events it has had.
     pub events: u64,
-    /// How many entries are refused, those left out that an operator has acknowledged.
+    /// How many entries are refused.
     pub refused: u64,
     /// How many entries no route took.
     pub unrouted: u64,
@@ -92,7 +92,7 @@ pub struct SinkRecord {
     pub in_flight: u64,
     /// Deliveries that wait for another attempt.
     pub retrying: u64,
-    /// Dead letters, those left out that an operator has acknowledged.
+    /// Dead letters.
     pub dead: u64,
     /// Deliveries that arrived, ever.
     pub delivered: u64,

@@ -6,6 +6,7 @@ mod code;
 mod failure;
 mod keep;
 mod known;
+mod listing;
 mod operate;
 mod page;
 mod queue;

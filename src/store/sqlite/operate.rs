@@ -8,7 +8,7 @@ use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 use super::code::{CANCELLED, DEAD, DELIVERED, RETRYING};
 use super::failure::sqlite;
 use super::reader::find_event;
-use super::round::{ACCEPTED_NEW, ACCEPTED_PLACE, ACCEPTED_REMOVALS, ACCEPTED_UNTOLD};
+use super::round::{ACCEPTED_NEW, ACCEPTED_PLACE, ACCEPTED_REMOVALS, SILENT_NEW, SILENT_REMOVALS};
 use super::writer::Durability;
 use super::{Names, SqliteStore, action, queue};
 use crate::clock::Timestamp;
@@ -19,6 +19,13 @@ use crate::store::{DeadFilter, Operation};
 
 /// How many records changed, and how the backlog of each sink did.
 type Changed = (u64, HashMap<i64, i64>);
+
+/// Whether what holds a source shall be told, or only remembered.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wanted {
+    Yes,
+    No,
+}
 
 struct Operating<'a> {
     connection: &'a Connection,
@@ -57,8 +64,8 @@ impl Operating<'_> {
                 let sql = "UPDATE source SET cursor = ?2, epoch = epoch + 1 WHERE id = ?1";
                 self.on_source(source, sql, vec![Value::from(cursor.clone())]).map(plain)
             }
-            Operation::CursorAccept { source } => self.cursor_accept(source).map(plain),
-            Operation::CursorSkip { source } => self.cursor_skip(source).map(plain),
+            Operation::CursorAccept { source } => self.cursor_accept(source, Wanted::Yes).map(plain),
+            Operation::CursorSkip { source } => self.cursor_accept(source, Wanted::No).map(plain),
         }
     }
 
@@ -184,8 +191,7 @@ impl Operating<'_> {
             }
             // Retrying, not pending: so that it keeps its key busy before later ones from now on.
             self.execute(
-                "UPDATE delivery SET state = ?3, next_at = ?4, charged = 0, first_at = NULL, dead_reason = NULL, gap_told = 0,
-                        acked = 0
+                "UPDATE delivery SET state = ?3, next_at = ?4, charged = 0, first_at = NULL, dead_reason = NULL, gap_told = 0
                  WHERE sink_id = ?1 AND seq = ?2",
                 vec![Value::from(sink), Value::from(seq), Value::from(RETRYING), Value::from(self.now.nanos())],
             )?;
@@ -213,64 +219,50 @@ impl Operating<'_> {
             .map_err(&doing)
     }
 
+    /// Dead letters and refused entries that were seen are counted no more; they stay where they are.
+    fn dead_ack(&self, filter: &DeadFilter) -> Result<u64> {
+        let letters = self.dead_letters(filter)?;
+        if !filter.dry_run {
+            for (sink, seq) in &letters {
+                let place = vec![Value::from(*sink), Value::from(*seq)];
+                self.execute("UPDATE delivery SET acked = 1 WHERE sink_id = ?1 AND seq = ?2", place)?;
+            }
+        }
+        let refused = self.on_refused(filter, "UPDATE refused SET acked = 1")?;
+        Ok(letters.len() as u64 + refused)
+    }
+
+    /// Refused entries are meant by their source, or by everything; never by a sink or an event.
+    fn on_refused(&self, filter: &DeadFilter, sql: &str) -> Result<u64> {
+        if filter.sink.is_some() || filter.event.is_some() {
+            return Ok(0);
+        }
+        let source = filter.source.as_deref().map(|name| self.source_id(name)).transpose()?;
+        let wanted = source.map_or(Value::Null, Value::from);
+        if filter.dry_run {
+            return self
+                .connection
+                .query_row("SELECT count(*) FROM refused WHERE ?1 IS NULL OR source_id = ?1", [wanted], |row| {
+                    row.get(0)
+                })
+                .map(super::code::count)
+                .map_err(sqlite("count refused entries"));
+        }
+        self.execute(&format!("{sql} WHERE ?1 IS NULL OR source_id = ?1"), vec![wanted])
+    }
+
     fn dead_drop(&self, filter: &DeadFilter) -> Result<u64> {
         let letters = self.dead_letters(filter)?;
-        let dropped = letters.len() as u64 + self.forget_refused(filter)?;
+        let refused = self.on_refused(filter, "DELETE FROM refused")?;
         if filter.dry_run {
-            return Ok(dropped);
+            return Ok(letters.len() as u64 + refused);
         }
         for (sink, seq) in &letters {
             queue::set_state(self.connection, *sink, *seq, CANCELLED)?;
             queue::release_keys_of(self.connection, *sink, *seq)?;
             action::note_final(self.connection, *seq)?;
         }
-        Ok(dropped)
-    }
-
-    /// Refused entries have no event and no sink: filters that name one mean dead letters only.
-    fn forget_refused(&self, filter: &DeadFilter) -> Result<u64> {
-        if filter.event.is_some() || filter.sink.is_some() {
-            return Ok(0);
-        }
-        let which = "(?1 IS NULL OR source_id = ?1)";
-        if filter.dry_run {
-            return self.count_of("refused", which, self.source_of(filter)?);
-        }
-        self.execute(&format!("DELETE FROM refused WHERE {which}"), self.source_of(filter)?)
-    }
-
-    /// The id of the source a filter names, or NULL, as the one value of a statement.
-    fn source_of(&self, filter: &DeadFilter) -> Result<Vec<Value>> {
-        let source = filter.source.as_deref().map(|name| self.source_id(name)).transpose()?;
-        Ok(vec![source.map_or(Value::Null, Value::from)])
-    }
-
-    /// Marks dead letters and refused entries as seen: they are counted no more.
-    fn dead_ack(&self, filter: &DeadFilter) -> Result<u64> {
-        let mut changed = 0;
-        for (sink, seq) in self.dead_letters(filter)? {
-            let (values, unseen) =
-                (vec![Value::from(sink), Value::from(seq)], "sink_id = ?1 AND seq = ?2 AND acked = 0");
-            changed += self.mark_seen("delivery", unseen, values, filter.dry_run)?;
-        }
-        if filter.event.is_none() && filter.sink.is_none() {
-            let unseen = "acked = 0 AND (?1 IS NULL OR source_id = ?1)";
-            changed += self.mark_seen("refused", unseen, self.source_of(filter)?, filter.dry_run)?;
-        }
-        Ok(changed)
-    }
-
-    fn mark_seen(&self, table: &str, unseen: &str, values: Vec<Value>, dry_run: bool) -> Result<u64> {
-        if dry_run {
-            return self.count_of(table, unseen, values);
-        }
-        self.execute(&format!("UPDATE {table} SET acked = 1 WHERE {unseen}"), values)
-    }
-
-    fn count_of(&self, table: &str, which: &str, values: Vec<Value>) -> Result<u64> {
-        let sql = format!("SELECT count(*) FROM {table} WHERE {which}");
-        let counted = self.connection.query_row(&sql, params_from_iter(values), |row| row.get::<_, i64>(0));
-        counted.map(|count| count.unsigned_abs()).map_err(sqlite("count what is dead or refused"))
+        Ok(letters.len() as u64 + refused)
     }
 
     /// Forgets cursor and segments, and lifts holds; revisions and known versions stay.
@@ -284,13 +276,15 @@ impl Operating<'_> {
         )
     }
 
-    fn cursor_accept(&self, source: &str) -> Result<u64> {
+    fn cursor_accept(&self, source: &str, wanted: Wanted) -> Result<u64> {
         let id = self.source_id(source)?;
         let held: Option<String> = self
             .connection
             .query_row("SELECT hold_reason FROM source WHERE id = ?1", [id], |row| row.get(0))
             .map_err(sqlite("look what holds a source"))?;
         let bit = match held.as_deref() {
+            Some("max_new") if wanted == Wanted::No => ACCEPTED_NEW | SILENT_NEW,
+            Some("mass_removal") if wanted == Wanted::No => ACCEPTED_REMOVALS | SILENT_REMOVALS,
             Some("max_new") => ACCEPTED_NEW,
             Some("mass_removal") => ACCEPTED_REMOVALS,
             Some("location_changed" | "identity_changed") => ACCEPTED_PLACE,
@@ -314,137 +308,10 @@ impl Operating<'_> {
     }
 }
 
-impl Operating<'_> {
-    /// Lets the next poll go on, and only remember what held it.
-    fn cursor_skip(&self, source: &str) -> Result<u64> {
-        let id = self.source_id(source)?;
-        let held: Option<String> = self
-            .connection
-            .query_row("SELECT hold_reason FROM source WHERE id = ?1", [id], |row| row.get(0))
-            .map_err(sqlite("look what holds a source"))?;
-        if !matches!(held.as_deref(), Some("max_new" | "mass_removal")) {
-            let fact = format!(
-                "source {source} is not held by max_new or mass_removal: there is nothing to skip; `highwater status` says more"
-            );
-            return Err(Error::new(ErrorKind::Usage, fact));
-        }
-        self.cursor_accept(source)?;
-        let sql = "UPDATE source SET accepted = accepted | ?2 WHERE id = ?1";
-        self.execute(sql, vec![Value::from(id), Value::from(ACCEPTED_UNTOLD)])
-    }
-}
-
 impl Names {
     /// The sink's name.
     pub(super) fn sink_of(&self, id: i64) -> SinkName {
         let found = self.sinks.iter().find(|(_, known)| **known == id);
         found.map_or_else(|| SinkName::new(format!("sink-{id}")), |(name, _)| name.clone())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::change::Key;
-    use crate::setting::SourceName;
-    use crate::source::{Hold, HoldReason};
-    use crate::store::{CommitPage, Lease, NewRefused, PollEnded, SourceRegistration, Store};
-
-    const NOW: Timestamp = Timestamp::from_millis(1_000);
-
-    struct Fixture {
-        _folder: tempfile::TempDir,
-        store: SqliteStore,
-        source: SourceName,
-    }
-
-    impl Fixture {
-        fn new() -> Self {
-            let folder = tempfile::tempdir().expect("a temporary folder");
-            let store = SqliteStore::open(&folder.path().join("s.db")).expect("a new store");
-            let source = SourceName::new("orders");
-            let registration = SourceRegistration { name: source.clone(), was: None, kind: "folder" };
-            store.register(&[registration], &[], NOW).expect("registers");
-            Self { _folder: folder, store, source }
-        }
-
-        fn begin(&self) -> Lease {
-            self.store.begin_poll(&self.source, NOW).expect("begins")
-        }
-
-        fn end(&self, lease: &Lease, hold: Option<HoldReason>, accepted_used: bool) {
-            let hold = hold.map(|reason| Hold { reason, detail: String::new() });
-            let ended = PollEnded {
-                began: NOW,
-                ended: NOW,
-                completed: false,
-                binding: None,
-                error: None,
-                degraded: None,
-                hold,
-                waiting: 0,
-                waiting_shown: None,
-                accepted_used,
-                unrouted: 0,
-            };
-            self.store.end_poll(lease, ended).expect("ends");
-        }
-
-        fn operate(&self, operation: Operation) -> Result<u64> {
-            self.store.operate(&operation, NOW)
-        }
-
-        fn refused(&self) -> u64 {
-            self.store.records().expect("opens").sources().expect("reads")[0].refused
-        }
-    }
-
-    #[test]
-    fn what_is_skipped_is_accepted_and_only_remembered_for_one_poll() {
-        let fixture = Fixture::new();
-        fixture.end(&fixture.begin(), Some(HoldReason::MaxNew), false);
-        assert_eq!(fixture.operate(Operation::CursorSkip { source: "orders".into() }).expect("held"), 1);
-        let lease = fixture.begin();
-        assert!(lease.skips && lease.accepted.new_entries && lease.hold.is_none());
-        fixture.end(&lease, None, true);
-        assert!(!fixture.begin().skips);
-    }
-
-    #[test]
-    fn what_is_not_held_by_its_entries_can_not_be_skipped() {
-        let fixture = Fixture::new();
-        let skip = || fixture.operate(Operation::CursorSkip { source: "orders".into() });
-        assert_eq!(skip().expect_err("not held").kind(), ErrorKind::Usage);
-        fixture.end(&fixture.begin(), Some(HoldReason::LocationChanged), false);
-        assert_eq!(skip().expect_err("held by its place").kind(), ErrorKind::Usage);
-    }
-
-    #[test]
-    fn acknowledged_entries_are_counted_no_more_until_they_are_refused_again() {
-        let fixture = Fixture::new();
-        let refuse = || {
-            let refused = NewRefused { key: Key::from("a\nb"), reason: "line feed".into(), tuple: None };
-            let page = CommitPage { refused: vec![refused], now: NOW, ..CommitPage::default() };
-            fixture.store.commit_page(&fixture.begin(), page).expect("commits");
-        };
-        let ack = |dry_run| fixture.operate(Operation::DeadAck(DeadFilter { dry_run, ..DeadFilter::default() }));
-        refuse();
-        assert_eq!((ack(true).expect("counts"), fixture.refused()), (1, 1));
-        assert_eq!((ack(false).expect("marks"), fixture.refused()), (1, 0));
-        assert_eq!(ack(false).expect("marks"), 0, "what was seen is not seen again");
-        refuse();
-        assert_eq!(fixture.refused(), 1);
-    }
-
-    #[test]
-    fn dropped_refused_entries_are_forgotten_unless_a_sink_is_named() {
-        let fixture = Fixture::new();
-        let refused = NewRefused { key: Key::from("a"), reason: "too large".into(), tuple: None };
-        let page = CommitPage { refused: vec![refused], now: NOW, ..CommitPage::default() };
-        fixture.store.commit_page(&fixture.begin(), page).expect("commits");
-        let of_source = DeadFilter { source: Some("orders".into()), ..DeadFilter::default() };
-        let dry = DeadFilter { dry_run: true, ..of_source.clone() };
-        assert_eq!((fixture.operate(Operation::DeadDrop(dry)).expect("counts"), fixture.refused()), (1, 1));
-        assert_eq!((fixture.operate(Operation::DeadDrop(of_source)).expect("drops"), fixture.refused()), (1, 0));
     }
 }

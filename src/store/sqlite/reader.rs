@@ -2,11 +2,11 @@
 
 use std::path::Path;
 
-use rusqlite::types::Value;
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params, params_from_iter};
 
-use super::code::{content_of, count, id_hash, int, key_hash, kind_of, nature_of, state_code, state_of, time};
+use super::code::{content_of, count, id_hash, int, kind_of, nature_of, time};
 use super::failure::sqlite;
+use super::listing::{Conditions, attempt_of};
 use super::round::{hold_of, load_lease, pause_of};
 use super::{Names, action, known, load_names, open_connection, schema};
 use crate::change::{Content, Fingerprint, Key, Known};
@@ -18,12 +18,12 @@ use crate::source::{Block, Waiting};
 use crate::store::records::{
     AttemptRecord, DeliveryFilter, DeliveryRecord, EventFilter, EventRecord, RefusedRecord, SinkRecord, SourceRecord,
 };
-use crate::store::{Lease, Memory, Records, SinkHold, State};
+use crate::store::{Lease, Memory, Records, SinkHold};
 
 /// The embedded store, open for reading.
 pub struct SqliteRecords {
-    connection: Connection,
-    names: Names,
+    pub(super) connection: Connection,
+    pub(super) names: Names,
 }
 
 impl SqliteRecords {
@@ -52,12 +52,12 @@ impl SqliteRecords {
         Ok(Self { connection, names })
     }
 
-    fn source_id(&self, source: &SourceName) -> Result<i64> {
+    pub(super) fn source_id(&self, source: &SourceName) -> Result<i64> {
         let missing = || Error::new(ErrorKind::NotFound, format!("source {source} is not in the store yet"));
         self.names.sources.get(source).copied().ok_or_else(missing)
     }
 
-    fn sink_id(&self, sink: &SinkName) -> Result<i64> {
+    pub(super) fn sink_id(&self, sink: &SinkName) -> Result<i64> {
         let missing = || Error::new(ErrorKind::NotFound, format!("sink {sink} is not in the store yet"));
         self.names.sinks.get(sink).copied().ok_or_else(missing)
     }
@@ -122,38 +122,6 @@ fn sink_hold_of(row: &Row<'_>, at: usize) -> rusqlite::Result<SinkHold> {
     })
 }
 
-/// Conditions of a query, gathered one by one.
-#[derive(Default)]
-struct Conditions {
-    sql: String,
-    values: Vec<Value>,
-}
-
-impl Conditions {
-    fn and(&mut self, condition: &str, value: impl Into<Value>) {
-        self.sql.push_str(if self.sql.is_empty() { " WHERE " } else { " AND " });
-        self.sql.push_str(condition);
-        self.values.push(value.into());
-    }
-
-    /// Only events of this key: by the look-up where it reaches, else in the tail behind it.
-    fn and_key(&mut self, source_id: i64, key: &Key) {
-        self.and(
-            "(e.seq IN (SELECT seq FROM event_lookup WHERE hash = ?)
-              OR e.seq > coalesce((SELECT value FROM meta WHERE name = 'looked_up'), 0))",
-            key_hash(source_id, key),
-        );
-        self.and("e.key = ?", key.as_bytes().to_vec());
-    }
-
-    fn limit(&mut self, limit: Option<usize>) {
-        if let Some(limit) = limit {
-            self.sql.push_str(" LIMIT ?");
-            self.values.push(Value::from(int(limit as u64)));
-        }
-    }
-}
-
 const EVENT_COLUMNS: &str = "e.seq, e.source_id, e.id, e.kind, e.nature, e.key, e.revision, e.fingerprint, e.sequence,
     e.time, e.body, (SELECT size FROM content c WHERE c.seq = e.seq)";
 
@@ -176,77 +144,6 @@ impl SqliteRecords {
         };
         let size: Option<i64> = row.get(11)?;
         Ok(EventRecord { seq: count(row.get(0)?), event, content_size: size.map(count) })
-    }
-
-    fn delivery_of(&self, row: &Row<'_>) -> rusqlite::Result<(DeliveryRecord, Option<i64>, Option<i64>)> {
-        let id: Vec<u8> = row.get(1)?;
-        let (next, last): (Option<i64>, Option<i64>) = (row.get(7)?, row.get(9)?);
-        let sink_id: i64 = row.get(4)?;
-        let record = DeliveryRecord {
-            seq: count(row.get(0)?),
-            event: EventId::from_slice(&id).unwrap_or(EventId([0; 20])),
-            source: self.names.source_of(row.get(2)?),
-            key: Key::from(row.get::<_, Vec<u8>>(3)?),
-            sink: self.names.sink_of(sink_id),
-            state: state_of(row.get(5)?),
-            attempts: row.get(6)?,
-            next_at: next.map(time),
-            blocked_by: None,
-            dead_reason: row.get(8)?,
-            last_at: last.map(time),
-            last: row.get(10)?,
-        };
-        Ok((record, row.get(11)?, row.get(12)?))
-    }
-
-    /// The earliest event that keeps this delivery's key busy.
-    fn blocked_by(&self, record: &DeliveryRecord, order: Option<i64>, also: Option<i64>) -> Result<Option<EventId>> {
-        if record.state != State::Pending {
-            return Ok(None);
-        }
-        let sink_id = self.sink_id(&record.sink)?;
-        for key in [order, also].into_iter().flatten() {
-            let found: Option<Vec<u8>> = self
-                .connection
-                .prepare_cached(
-                    "SELECT e.id FROM delivery d JOIN event e ON e.seq = d.seq
-                     WHERE d.sink_id = ?1 AND d.order_key = ?2 AND d.seq < ?3 AND d.state IN (1, 2, 3) ORDER BY d.seq LIMIT 1",
-                )
-                .and_then(|mut s| s.query_row(params![sink_id, key, int(record.seq)], |row| row.get(0)).optional())
-                .map_err(sqlite("look what blocks a delivery"))?;
-            if let Some(id) = found {
-                return Ok(EventId::from_slice(&id));
-            }
-        }
-        Ok(None)
-    }
-
-    fn delivery_conditions(&self, filter: &DeliveryFilter) -> Result<Option<Conditions>> {
-        let mut conditions = Conditions::default();
-        conditions.and("d.sink_id IN (SELECT id FROM sink) AND 1 = ?", 1_i64);
-        if let Some(id) = filter.event {
-            let Some(seq) = find_event(&self.connection, id)? else { return Ok(None) };
-            conditions.and("d.seq = ?", seq);
-        }
-        if let Some(sink) = &filter.sink {
-            conditions.and("d.sink_id = ?", self.sink_id(sink)?);
-        }
-        if let Some(source) = &filter.source {
-            let id = self.source_id(source)?;
-            conditions.and("e.source_id = ?", id);
-            if let Some(key) = &filter.key {
-                conditions.and_key(id, key);
-            }
-        }
-        match filter.state {
-            Some(State::Pending) => conditions.and("d.state IN (0, 3) AND 1 = ?", 1_i64),
-            Some(state) => conditions.and("d.state = ?", state_code(state)),
-            None => {}
-        }
-        if let Some(since) = filter.since {
-            conditions.and("e.time >= ?", since.nanos());
-        }
-        Ok(Some(conditions))
     }
 }
 
@@ -489,21 +386,4 @@ impl Records for SqliteRecords {
         let id = self.source_id(source)?;
         action::describe(&self.connection, id, key)
     }
-}
-
-fn attempt_of(row: &Row<'_>, names: &Names) -> rusqlite::Result<AttemptRecord> {
-    let id: Vec<u8> = row.get(0)?;
-    let took: Option<i64> = row.get(4)?;
-    let output: Option<Vec<u8>> = row.get(8)?;
-    Ok(AttemptRecord {
-        event: EventId::from_slice(&id).unwrap_or(EventId([0; 20])),
-        sink: names.sink_of(row.get(1)?),
-        number: row.get(2)?,
-        at: time(row.get::<_, Option<i64>>(3)?.unwrap_or(0)),
-        took_ms: took.map(count),
-        outcome: row.get::<_, Option<String>>(5)?.unwrap_or_default(),
-        code: row.get(6)?,
-        summary: row.get::<_, Option<String>>(7)?.unwrap_or_default(),
-        output: output.unwrap_or_default(),
-    })
 }

@@ -17,8 +17,6 @@ pub(super) const ACCEPTED_NEW: i64 = 1;
 pub(super) const ACCEPTED_REMOVALS: i64 = 2;
 /// The configured place is wanted although it is another one.
 pub(super) const ACCEPTED_PLACE: i64 = 4;
-/// What is accepted is only remembered.
-pub(super) const ACCEPTED_UNTOLD: i64 = 8;
 
 impl SqliteStore {
     pub(super) fn take_lease(&self, source: &SourceName, now: Timestamp) -> Result<Lease> {
@@ -45,6 +43,11 @@ impl SqliteStore {
         })
     }
 }
+
+/// New entries are only remembered.
+pub(super) const SILENT_NEW: i64 = 8;
+/// Removals are only remembered.
+pub(super) const SILENT_REMOVALS: i64 = 16;
 
 /// Fails with `Conflict` when another poll of this source has begun since.
 pub(super) fn check_epoch(connection: &Connection, id: i64, epoch: u64) -> Result<()> {
@@ -95,8 +98,9 @@ pub(super) fn load_lease(connection: &Connection, id: i64, source: SourceName, n
                 new_entries: accepted & ACCEPTED_NEW != 0,
                 removals: accepted & ACCEPTED_REMOVALS != 0,
                 place: accepted & ACCEPTED_PLACE != 0,
+                silent_new: accepted & SILENT_NEW != 0,
+                silent_removals: accepted & SILENT_REMOVALS != 0,
             },
-            skips: accepted & ACCEPTED_UNTOLD != 0,
             hold: hold_of(row, 9)?,
             pause: pause_of(row, 11)?.filter(|p| p.until.is_none_or(|until| until > now)),
         })
