@@ -109,12 +109,11 @@ pub fn parse(
     told.sort_by_key(|(line, _)| *line);
     told.dedup_by_key(|(line, _)| *line);
     told.dedup_by(|(_, message), (_, before)| message == before && message.contains("array"));
-    problems.extend(
-        told.into_iter()
-            .map(|(line, message)| // An open bracket shows only on the lines below it.
+    for (line, message) in told {
+        // An open bracket shows only on the lines below it.
         let hint = if message.contains("array") { "; is a bracket above never closed?" } else { "" };
-        Problem::new(Place::new(&file, line), format!("this is not TOML: {message}{hint}"))),
-    );
+        problems.push(Problem::new(Place::new(&file, line), format!("this is not TOML: {message}{hint}")));
+    }
     let mut tree = Tree { file: &file, lines: &lines, environment, problems };
     let table = tree.table(root.get_ref(), "");
     (file, table)

@@ -41,7 +41,7 @@ const POSTGRES: &str =
     "[source.pg]\nkind = \"postgres\"\ntable = \"t\"\nwatermark = \"at\"\nkey = \"id\"\nto = [\"load\"]\n";
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(6))]
+    #![proptest_config(ProptestConfig::with_cases(3))]
 
     #[test]
     fn a_secret_is_never_shown(value in "[a-z]{2}[0-9]{6}[a-zA-Z]{4}") {
