@@ -316,6 +316,11 @@ fn what_is_probably_not_meant_is_warned_of() {
     assert!(Setup::new(&missing).warnings()[0].contains("there is no file"));
     let echo = format!("{FOLDER}\n{SCRIPT}").replace("\"in\"", "\".\"");
     assert!(Setup::new(&echo).warnings()[0].contains("source.orders holds Highwater's own store"));
+    let row = format!("{TABLE}\n{SCRIPT}").replace("\"cat\"", "\"cat\", \"{file}\"");
+    assert!(
+        Setup::new(&row).warnings()[0]
+            .contains("source.rows.to names \"load\", which takes {file}, and a row has none")
+    );
     let fine = format!("{FOLDER}\n{TABLE}\n{SCRIPT}\n{HTTP}");
     assert_eq!(Setup::new(&fine).warnings(), Vec::<String>::new());
 }
