@@ -59,7 +59,7 @@ enum Show {
 
 impl Args {
     pub fn run(self, context: &Context) -> Outcome {
-        let config = context.config()?;
+        let config = context.config_to_read()?;
         let records = context.records(&config)?;
         let mut out = Out::stdout();
         match self.show {

@@ -29,7 +29,7 @@ pub struct Args {
 
 impl Args {
     pub fn run(self, context: &Context) -> Outcome {
-        let config = context.config()?;
+        let config = context.config_to_read()?;
         if let Some(name) = &self.sink {
             sink_named(&config, name)?;
         }

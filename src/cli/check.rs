@@ -34,6 +34,9 @@ impl Args {
         let sources = counted(config.sources.len() as u64, "source");
         let sinks = counted(config.sinks.len() as u64, "sink");
         out.line(format_args!("the configuration is sound: {sources}, {sinks}"))?;
+        for warning in &config.warnings {
+            out.line(format_args!("warning: {warning}"))?;
+        }
         if self.plan {
             for line in app::plan(&config)? {
                 out.line(safe(&line))?;

@@ -1,6 +1,6 @@
 //! `highwater config show`: effective values and where they come from.
 
-use super::context::Context;
+use super::context::{Context, unknown};
 use super::exit_code::Exit;
 use super::failure::Outcome;
 use super::output::Out;
@@ -26,7 +26,15 @@ enum What {
 impl Args {
     pub fn run(self, context: &Context) -> Outcome {
         let What::Show { name } = self.what;
-        let shown = config::show(&context.config()?, name.as_deref());
+        let config = context.config_to_read()?;
+        let shown = config::show(&config, name.as_deref());
+        if shown.is_empty() {
+            let name = name.unwrap_or_default();
+            let sources = config.sources.iter().map(|source| source.name.as_str());
+            let sinks = config.sinks.iter().map(|sink| sink.name.as_str());
+            let known: Vec<&str> = sources.chain(sinks).chain(["state"]).collect();
+            return Err(unknown("source, sink or section", &name, &known));
+        }
         let mut out = Out::stdout();
         out.bytes(shown.as_bytes())?;
         out.flush()?;

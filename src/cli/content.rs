@@ -24,7 +24,7 @@ pub struct Args {
 
 impl Args {
     pub fn run(self, context: &Context) -> Outcome {
-        let config = context.config()?;
+        let config = context.config_to_read()?;
         let records = context.records(&config)?;
         let record = stored(&*records, self.event)?;
         let mut out = Out::stdout();

@@ -20,8 +20,15 @@ pub struct Globals {
     #[arg(short, long, global = true, value_name = "FILE", env = "HIGHWATER_CONFIG", hide_env_values = true)]
     pub config: Option<PathBuf>,
 
-    /// How much is logged to standard error [default: info for run and once, else warn]
-    #[arg(long, global = true, value_name = "LEVEL", env = "HIGHWATER_LOG", hide_env_values = true)]
+    /// How much is logged: off, error, warn, info, debug, trace [default: info for run and once, else warn]
+    #[arg(
+        long,
+        global = true,
+        value_name = "LEVEL",
+        env = "HIGHWATER_LOG",
+        hide_env_values = true,
+        hide_possible_values = true
+    )]
     pub log: Option<Level>,
 }
 
@@ -44,9 +51,24 @@ impl Context {
         self.globals.config.as_deref()
     }
 
-    /// The configuration, read and checked.
+    /// The configuration, read and checked, secrets included: for commands that poll or deliver.
     pub fn config(&self) -> Result<Config, Failure> {
         Ok(config::load(self.config_path())?)
+    }
+
+    /// The configuration, with its warnings in the log: for commands that go on for long, or run unattended.
+    pub fn config_to_run(&self) -> Result<Config, Failure> {
+        let config = self.config()?;
+        for warning in &config.warnings {
+            tracing::warn!(%warning, "the configuration may not do what is meant");
+        }
+        Ok(config)
+    }
+
+    /// The configuration for commands that only read the store or ask the running process: an operator's shell does not
+    /// have the secrets of the service.
+    pub fn config_to_read(&self) -> Result<Config, Failure> {
+        Ok(config::load_without_secrets(self.config_path())?)
     }
 
     /// The records of the store; an error says how to get one when there is none yet.

@@ -42,7 +42,7 @@ enum Action {
 
 impl Args {
     pub fn run(self, context: &Context) -> Outcome {
-        let config = context.config()?;
+        let config = context.config_to_read()?;
         let name = source_named(&config, &self.source)?;
         let source = self.source;
         let (operation, done) = match self.action.unwrap_or(Action::Show) {

@@ -42,7 +42,7 @@ pub struct Args {
 
 impl Args {
     pub fn run(self, context: &Context) -> Outcome {
-        let config = context.config()?;
+        let config = context.config_to_run()?;
         let sources = self.source.iter().map(|name| source_named(&config, name)).collect::<Result<_, Failure>>()?;
         let stop = Stop::new();
         signals::raise(&stop)?;

@@ -30,7 +30,7 @@ pub struct Args {
 
 impl Args {
     pub fn run(self, context: &Context) -> Outcome {
-        let config = context.config()?;
+        let config = context.config_to_read()?;
         either_named(&config, &self.name)?;
         if self.reason.trim().is_empty() {
             return Err(Failure::usage("--reason is empty; say why, for whoever looks at the status"));

@@ -13,7 +13,7 @@ pub struct Args {
 
 impl Args {
     pub fn run(self, context: &Context) -> Outcome {
-        let config = context.config()?;
+        let config = context.config_to_read()?;
         let source = source_named(&config, &self.source)?;
         let request = Request::Poll { source: source.as_str().to_owned() };
         let done = format!("{source} is looked at now");

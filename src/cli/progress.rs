@@ -1,12 +1,13 @@
 //! Progress of long looks, on a terminal only. How far a look has come is told by the source.
 
+use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use indicatif::{HumanBytes, HumanCount, MultiProgress, ProgressBar, ProgressStyle};
 
 use super::context::Context;
-use crate::app::ProgressOf;
+use crate::app::{ProgressOf, Say};
 use crate::setting::SourceName;
 use crate::source::{NoProgress, Progress};
 
@@ -24,6 +25,18 @@ pub fn of(context: &Context) -> ProgressOf {
         }
         None => Arc::new(|_: &SourceName| Arc::new(NoProgress) as Arc<dyn Progress>),
     }
+}
+
+/// Prints lines for the person who watches, between the bars. A reader that left is no reason to stop delivering.
+pub fn say(context: &Context) -> Say {
+    let bars = context.bars().cloned();
+    Arc::new(move |line: &str| {
+        let print = || drop(writeln!(std::io::stdout(), "{line}"));
+        match &bars {
+            Some(bars) => bars.suspend(print),
+            None => print(),
+        }
+    })
 }
 
 /// One look's line on the terminal; gone when it is dropped.

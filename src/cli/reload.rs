@@ -13,7 +13,7 @@ pub struct Args {}
 
 impl Args {
     pub fn run(self, context: &Context) -> Outcome {
-        let config = context.config()?;
+        let config = context.config_to_read()?;
         super::answering::ask(&config, Request::Reload, "the configuration is read again")
     }
 }

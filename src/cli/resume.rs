@@ -14,7 +14,7 @@ pub struct Args {
 
 impl Args {
     pub fn run(self, context: &Context) -> Outcome {
-        let config = context.config()?;
+        let config = context.config_to_read()?;
         either_named(&config, &self.name)?;
         let done = format!("{} goes on", self.name);
         let operation = Operation::Resume { name: self.name };

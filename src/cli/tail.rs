@@ -45,7 +45,7 @@ pub struct Args {
 
 impl Args {
     pub fn run(self, context: &Context) -> Outcome {
-        let config = context.config()?;
+        let config = context.config_to_read()?;
         let records = context.records(&config)?;
         let source = self.source.as_deref().map(|name| super::context::source_named(&config, name)).transpose()?;
         let sink = self.sink.as_deref().map(|name| super::context::sink_named(&config, name)).transpose()?;

@@ -32,7 +32,7 @@ pub struct Args {
 
 impl Args {
     pub fn run(self, context: &Context) -> Outcome {
-        let config = context.config()?;
+        let config = context.config_to_read()?;
         let sink = sink_named(&config, &self.sink)?;
         let tested = app::test_sink(&config, &sink, self.event, self.dry_run)?;
         let mut out = Out::stdout();

@@ -7,10 +7,10 @@ use crate::support::highwater::Highwater;
 
 /// Every command with flags its help must name.
 const COMMANDS: [(&[&str], &[&str]); 37] = [
-    (&["init"], &["--force"]),
+    (&["init"], &["[FILE]"]),
     (&["check"], &["--connect", "--plan"]),
     (&["config", "show"], &["[NAME]"]),
-    (&["run"], &["--config", "--log"]),
+    (&["run"], &["--config", "--log", "--quiet"]),
     (&["once"], &["--source", "--drain", "--deadline", "--wait", "--quiet"]),
     (&["peek"], &["<SOURCE>", "--limit", "--ignored", "--json"]),
     (&["status"], &["--watch", "--check", "--max-age", "--json"]),
@@ -145,13 +145,65 @@ fn a_reader_that_leaves_early_is_no_error() {
 }
 
 #[test]
-fn init_writes_a_file_once_and_again_only_by_force() {
+fn init_writes_a_file_that_is_sound_and_never_writes_over_one() {
     let highwater = Highwater::without_config();
     let output = highwater.run(&["init"]).code(0);
     assert!(output.stderr.contains("highwater check --connect"), "{}", output.stderr);
+    let written = std::fs::read(highwater.path("highwater.toml")).expect("written");
     let again = highwater.run(&["init"]).code(2);
-    assert!(again.stderr.contains("--force"), "{}", again.stderr);
-    highwater.run(&["init", "--force"]).ok();
+    assert!(again.stderr.contains("exists already"), "{}", again.stderr);
+    assert_eq!(std::fs::read(highwater.path("highwater.toml")).expect("still there"), written);
+    let checked = highwater.run(&["check"]).ok();
+    assert!(checked.starts_with("the configuration is sound: "), "{checked}");
     highwater.run(&["init", "other.toml"]).ok();
-    assert!(highwater.path("highwater.toml").exists() && highwater.path("other.toml").exists());
+    highwater.run(&["check", "-c", "other.toml"]).ok();
+}
+
+#[test]
+fn every_problem_of_a_configuration_is_a_line_and_nothing_is_started() {
+    let highwater =
+        Highwater::with_config("[source.orders]\nkind = \"folder\"\nevry = \"5s\"\n[sink.erp]\nkind = \"htp\"\n");
+    let (checked, run) = (highwater.run(&["check"]).code(2), highwater.run(&["run"]).code(2));
+    for output in [&checked, &run] {
+        let lines: Vec<&str> = output.stderr.lines().collect();
+        assert!(lines.len() > 2, "{}", output.stderr);
+        let (last, problems) = lines.split_last().expect("several");
+        assert!(problems.iter().all(|line| line.starts_with("highwater.toml:")), "{}", output.stderr);
+        assert!(last.starts_with("highwater: ") && last.ends_with("nothing was started"), "{last}");
+    }
+    assert!(!highwater.path("highwater.db").exists());
+}
+
+#[test]
+fn a_missing_configuration_is_named_with_the_remedy() {
+    let output = Highwater::without_config().run(&["status"]).code(2);
+    assert!(output.stderr.contains("highwater.toml"), "{}", output.stderr);
+}
+
+#[test]
+fn names_that_nobody_has_are_usage_errors_with_the_nearest_one() {
+    let highwater = Highwater::without_config();
+    highwater.run(&["init"]).ok();
+    let shown = highwater.run(&["config", "show"]).ok();
+    let name = |group: &str| {
+        let header = shown.lines().find_map(|line| line.strip_prefix(&format!("[{group}."))).expect("a section");
+        header.trim_end_matches(']').to_owned()
+    };
+    let (source, sink) = (name("source"), name("sink"));
+    let (wrong_source, wrong_sink) = (format!("{source}x"), format!("{sink}x"));
+    let wrong: [(&[&str], &str); 9] = [
+        (&["peek", &wrong_source], &source),
+        (&["poll", &wrong_source], &source),
+        (&["once", "--source", &wrong_source], &source),
+        (&["cursor", &wrong_source, "accept"], &source),
+        (&["explain", &wrong_source, "a.csv"], &source),
+        (&["test", &wrong_sink], &sink),
+        (&["pause", &wrong_sink, "--reason", "x"], &sink),
+        (&["resume", &wrong_source], &source),
+        (&["config", "show", &wrong_sink], &sink),
+    ];
+    for (arguments, nearest) in wrong {
+        let output = highwater.run(arguments).code(2);
+        assert!(output.stderr.contains(&format!("did you mean \"{nearest}\"?")), "{arguments:?}: {}", output.stderr);
+    }
 }

@@ -23,7 +23,7 @@ pub struct Args {
 
 impl Args {
     pub fn run(self, context: &Context) -> Outcome {
-        let config = context.config()?;
+        let config = context.config_to_read()?;
         let records = context.records(&config)?;
         self.filter.check_names(&config, &*records)?;
         let mut out = Out::stdout();

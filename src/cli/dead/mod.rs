@@ -60,6 +60,10 @@ struct Selection {
     #[arg(long, conflicts_with_all = ["ids", "sink", "source"])]
     all: bool,
 
+    /// With retry: also events older than one already delivered for their key
+    #[arg(long)]
+    out_of_order: bool,
+
     /// Only say how many that would be
     #[arg(long)]
     dry_run: bool,
@@ -82,7 +86,7 @@ impl Args {
 
 impl Selection {
     fn run(self, context: &Context, operation: fn(DeadFilter) -> Operation, done: &str) -> Outcome {
-        let config = context.config()?;
+        let config = context.config_to_read()?;
         let filters = self.filters()?;
         let touch = |dry_run| -> Result<u64, Failure> {
             filters.iter().try_fold(0, |sum, filter| {
@@ -114,7 +118,12 @@ impl Selection {
         if self.ids.is_empty() && self.sink.is_none() && self.source.is_none() && !self.all {
             return Err(Failure::usage("name events, or --sink, --source or --all"));
         }
-        let base = DeadFilter { sink: self.sink.clone(), source: self.source.clone(), ..DeadFilter::default() };
+        let base = DeadFilter {
+            sink: self.sink.clone(),
+            source: self.source.clone(),
+            out_of_order: self.out_of_order,
+            ..DeadFilter::default()
+        };
         if self.ids.is_empty() {
             return Ok(vec![base]);
         }
@@ -143,7 +152,15 @@ mod tests {
     use super::*;
 
     fn nothing() -> Selection {
-        Selection { ids: Vec::new(), sink: None, source: None, all: false, dry_run: false, yes: false }
+        Selection {
+            ids: Vec::new(),
+            sink: None,
+            source: None,
+            all: false,
+            out_of_order: false,
+            dry_run: false,
+            yes: false,
+        }
     }
 
     #[test]

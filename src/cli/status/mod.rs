@@ -59,7 +59,7 @@ impl Args {
         if self.check {
             return Ok(self.check(context));
         }
-        let config = context.config()?;
+        let config = context.config_to_read()?;
         if self.watch {
             return watch(context, &config);
         }
@@ -78,7 +78,7 @@ impl Args {
     fn check(&self, context: &Context) -> Exit {
         let max_age = self.max_age.map(Interval::duration);
         let checked = context
-            .config()
+            .config_to_read()
             .and_then(|config| load(context, &config))
             .map(|report| nagios::check(&report, max_age, context.now()))
             .unwrap_or_else(|failure| nagios::Check::unknown(&failure.lines().join("; ")));

@@ -1,13 +1,12 @@
 //! `highwater explain`: the whole story of one file or row, also of one never seen.
 
 mod place;
-mod story;
 
 use std::ffi::OsString;
 use std::path::Path;
 
 use super::context::{Context, source_named};
-use super::exit_code::{Ending, Exit};
+use super::exit_code::Exit;
 use super::failure::{Failure, Outcome};
 use super::filter::key;
 use super::output::{Out, safe};
@@ -40,28 +39,16 @@ pub struct Args {
 
 impl Args {
     pub fn run(self, context: &Context) -> Outcome {
-        let config = context.config()?;
+        let config = context.config_to_read()?;
         let wanted = self.wanted(&config)?;
-        let records = context.records_if_any(&config)?;
         let mut out = Out::stdout();
-        let mut ending = Ending::Clean;
         for (source, key) in wanted {
-            out.line(format_args!("source {source}, key {}", key.shown()))?;
-            let now = app::explain(&config, &source, &key);
-            match &now {
-                Ok(lines) => story::print("now", lines.iter().map(|line| safe(line)), &mut out)?,
-                Err(error) => {
-                    story::print("now", [format!("can't be looked at: {}", safe(&error.to_string()))], &mut out)?;
-                    ending = Ending::SourceTrouble;
-                }
-            }
-            match &records {
-                Some(records) => story::tell(&**records, &source, &key, context.now(), &mut out)?,
-                None => story::print("known", ["nothing: there is no store yet"], &mut out)?,
+            for line in app::explain(&config, &source, &key)? {
+                out.line(safe(&line))?;
             }
         }
         out.flush()?;
-        Ok(Exit::from(ending))
+        Ok(Exit::CLEAN)
     }
 
     /// The source and key meant. A path may belong to several sources.
