@@ -26,6 +26,6 @@ pub mod worker;
 mod tests;
 
 pub use held::held;
-pub use keeper::{Keeper, KeeperSetup};
+pub use keeper::{Keeper, KeeperSetup, Rounds};
 pub use observer::{Observer, SettledAttempt, Silent, SinkChange};
 pub use worker::{Mode, Worker, WorkerSetup, WorkerSummary};
