@@ -51,9 +51,6 @@ pub struct RunOptions {
     pub say: Option<Say>,
 }
 
-/// Takes one line for the person who started the process.
-pub type Say = Arc<dyn Fn(&str) + Send + Sync>;
-
 /// How `once` runs.
 pub struct OnceOptions {
     /// Only these; all when empty.
