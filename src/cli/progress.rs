@@ -1,6 +1,6 @@
 //! Progress of long looks, on a terminal only. How far a look has come is told by the source.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -27,18 +27,16 @@ pub fn of(context: &Context) -> ProgressOf {
     }
 }
 
-/// Prints a line for each delivery between the bars, on a terminal; elsewhere the log alone speaks.
-pub fn say(context: &Context) -> Option<Say> {
+/// Prints lines for the person who watches, between the bars. A reader that left is no reason to stop delivering.
+pub fn say(context: &Context) -> Say {
     let bars = context.bars().cloned();
-    let say = move |line: &str| {
-        // A terminal that was closed is no reason to stop delivering.
+    Arc::new(move |line: &str| {
         let print = || drop(writeln!(std::io::stdout(), "{line}"));
         match &bars {
             Some(bars) => bars.suspend(print),
             None => print(),
         }
-    };
-    std::io::stdout().is_terminal().then(|| Arc::new(say) as Say)
+    })
 }
 
 /// One look's line on the terminal; gone when it is dropped.

@@ -14,15 +14,21 @@ A second Ctrl-C ends it at once; nothing is lost, what was in flight is tried ag
 
 Examples:
   highwater run
+  highwater run --quiet               as a service: the log says enough
   highwater run -c /etc/highwater/highwater.toml --log debug")]
-pub struct Args {}
+pub struct Args {
+    /// Don't print a line for each delivery
+    #[arg(short, long)]
+    quiet: bool,
+}
 
 impl Args {
     pub fn run(self, context: &Context) -> Outcome {
         let config = context.config_to_run()?;
         let stop = Stop::new();
         signals::raise(&stop)?;
-        app::run(config, RunOptions { stop, progress: progress::of(context), say: progress::say(context) })?;
+        let say = (!self.quiet).then(|| progress::say(context));
+        app::run(config, RunOptions { stop, progress: progress::of(context), say })?;
         Ok(Exit::CLEAN)
     }
 }

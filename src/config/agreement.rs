@@ -32,6 +32,7 @@ pub fn check(sources: &[SourceDraft], sinks: &[SinkDraft], extent: Extent, readi
         check_repeats(source, reading);
         check_was(source, sources, reading);
         check_takes_away(source, &known, reading);
+        warn_of_rows_as_files(source, &known, reading);
     }
 }
 
@@ -100,6 +101,22 @@ fn check_was(source: &SourceDraft, sources: &[SourceDraft], reading: &mut Readin
     let first = heirs.filter_map(|other| other.was.as_ref()).find(|other| other.value == was.value);
     if let Some(first) = first {
         reading.problem(&was.place, format!("{key} is claimed at {} already; only one can take it over", first.place));
+    }
+}
+
+/// A row has no file.
+fn warn_of_rows_as_files(source: &SourceDraft, known: &BTreeMap<&str, &SinkDraft>, reading: &mut Reading) {
+    let kind = source.settings.as_ref().map(|settings| &settings.kind);
+    if !matches!(kind, Some(SourceKind::Sqlite(_) | SourceKind::Postgres(_))) {
+        return;
+    }
+    for (key, named) in &source.sinks {
+        let sink = known.get(named.value.0.as_str()).and_then(|sink| sink.settings.as_ref());
+        let Some(SinkKind::Script(script)) = sink.map(|settings| &settings.kind) else { continue };
+        if script.command.iter().any(|argument| argument.mentions("file")) {
+            let rule = "takes {file}, and a row has none: its events would be dead; let it read standard input";
+            reading.warn(&named.place, format!("{key} names {}, which {rule}", quoted_text(&named.value.0)));
+        }
     }
 }
 

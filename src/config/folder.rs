@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use super::filter;
-use super::glob::Glob;
+use super::glob::PathGlob;
 use super::list::AtLeastOne;
 use super::reading::Reading;
 use super::section::{Keys, Located, Required, section};
@@ -32,11 +32,12 @@ section! {
 section! {
     /// What all directory sources share.
     pub struct DirectorySection {
-        /// Globs of which one must match: `*` stays within a folder, `**` crosses folders. Absent, everything is taken.
-        include: Vec<Glob> = [],
+        /// Globs of which one must match; absent, everything is taken. `*` stays within a folder, `**` crosses folders;
+        /// a glob without `/` holds in every folder, one that begins with `/` in the root alone.
+        include: Vec<PathGlob> = [],
         /// Globs that take an entry out. Always taken out unless `include` names them: .* ~$* *.tmp *.part *.partial
         /// *.filepart *.crdownload *.writing *.swp *.lck *~ Thumbs.db desktop.ini
-        exclude: Vec<Glob> = [],
+        exclude: Vec<PathGlob> = [],
         /// Whether `A` matches `a`: "exact" or "ignore".
         case: Case = "exact",
         /// Whether folders below are looked at.

@@ -7,9 +7,13 @@ use super::node::written_text;
 use super::reading::{At, Reading};
 use super::section::Setting;
 
-/// A glob that compiles: `*` within a folder, `**` across folders, `?`, `[a-z]`, `{a,b}`.
+/// A glob over keys that compiles: `*` within a folder, `**` across folders, `?`, `[a-z]`, `{a,b}`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Glob(pub String);
+
+/// A glob over the paths of a folder source. Without `/` it holds in every folder; `/` in front anchors it to the root.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PathGlob(pub String);
 
 /// Compiles `pattern`; `*` and `?` do not cross a `/`.
 pub fn matcher(pattern: &str) -> Result<GlobMatcher, String> {
@@ -25,9 +29,29 @@ impl Setting for Glob {
                 return Err("is empty; write a glob like \"*.csv\"".into());
             }
             if text.starts_with('/') || text.starts_with("./") {
-                return Err("begins at no folder below the root; write it relative, like \"in/*.csv\"".into());
+                return Err("would match no key, which is relative; write it like \"in/*.csv\"".into());
             }
             matcher(text).map(|_| Self(text.to_owned()))
+        })
+    }
+
+    fn shown(&self) -> Option<String> {
+        Some(written_text(&self.0))
+    }
+
+    fn schema(_: &mut SchemaGenerator) -> Schema {
+        json_schema!({ "type": "string", "minLength": 1 })
+    }
+}
+
+impl Setting for PathGlob {
+    fn read(at: &At<'_>, reading: &mut Reading) -> Option<Self> {
+        reading.parsed(at, |text| {
+            let below_root = text.strip_prefix("./").or_else(|| text.strip_prefix('/')).unwrap_or(text);
+            if below_root.is_empty() {
+                return Err("is empty; write a glob like \"*.csv\"".into());
+            }
+            matcher(below_root).map(|_| Self(text.to_owned()))
         })
     }
 

@@ -68,7 +68,7 @@ pub fn read(keys: &mut Keys<'_>, reading: &mut Reading) -> KindDraft {
     let kind = section.url.0.map(|url| {
         SinkKind::Http(Box::new(HttpSettings {
             url: url.value.0,
-            method: section.method.0,
+            method: section.method.0.to_owned(),
             headers: headers.into_iter().map(|header| (header.key, header.secret)).collect(),
             bearer: section.bearer.map(|secret| secret.value),
             basic: section.basic.map(|secret| secret.value),
@@ -213,33 +213,18 @@ impl Setting for WebAddress {
     }
 }
 
-/// A request method, in capitals.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Method(pub String);
+/// A request method that a delivery makes sense with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Method(pub &'static str);
 
-/// The methods a delivery makes sense with.
-const METHODS: [&str; 5] = ["POST", "PUT", "PATCH", "DELETE", "GET"];
-
-impl Setting for Method {
-    fn read(at: &At<'_>, reading: &mut Reading) -> Option<Self> {
-        reading.parsed(at, |text| {
-            let method = text.to_ascii_uppercase();
-            let known = super::word::alternatives(METHODS.into_iter());
-            if METHODS.contains(&method.as_str()) {
-                Ok(Self(method))
-            } else {
-                Err(format!("is not a method; write {known}"))
-            }
-        })
-    }
-
-    fn shown(&self) -> Option<String> {
-        Some(written_text(&self.0))
-    }
-
-    fn schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "anyOf": [{ "enum": METHODS }, { "type": "string", "pattern": "\\$\\{" }] })
-    }
+impl Words for Method {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("POST", Self("POST")),
+        ("PUT", Self("PUT")),
+        ("PATCH", Self("PATCH")),
+        ("DELETE", Self("DELETE")),
+        ("GET", Self("GET")),
+    ];
 }
 
 /// The name of a header.

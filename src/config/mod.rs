@@ -116,7 +116,7 @@ pub fn load_from(
         return Err(Problems::new(reading.problems));
     }
     let files = gathered.iter().map(|file| path_of(&file.file)).collect();
-    reading.warnings.sort_by(|a, b| a.place().rank().cmp(&b.place().rank()));
+    reading.warnings.sort_by_key(|warning| warning.place().rank());
     Ok(Config {
         files,
         state,

@@ -104,13 +104,15 @@ pub fn parse(
     let line_of_error = |error: &toml::de::Error| lines.line_of(error.span().map_or(0, |span| span.start));
     let broken_lines: Vec<u32> = errors.iter().map(line_of_error).collect();
     let file = Arc::new(ConfigFile { broken_lines, ..file });
-    let mut told = Vec::new();
-    for (error, line) in errors.iter().zip(&file.broken_lines) {
-        // The parser's follow-ups on one line say nothing a person can use.
-        if !told.contains(line) {
-            told.push(*line);
-            problems.push(Problem::new(Place::new(&file, *line), format!("this is not TOML: {}", error.message())));
-        }
+    let mut told: Vec<(u32, &str)> = errors.iter().map(|error| (line_of_error(error), error.message())).collect();
+    // The parser's follow-ups, on one line or of a bracket that is never closed, say nothing a person can use.
+    told.sort_by_key(|(line, _)| *line);
+    told.dedup_by_key(|(line, _)| *line);
+    told.dedup_by(|(_, message), (_, before)| message == before && message.contains("array"));
+    for (line, message) in told {
+        // An open bracket shows only on the lines below it.
+        let hint = if message.contains("array") { "; is a bracket above never closed?" } else { "" };
+        problems.push(Problem::new(Place::new(&file, line), format!("this is not TOML: {message}{hint}")));
     }
     let mut tree = Tree { file: &file, lines: &lines, environment, problems };
     let table = tree.table(root.get_ref(), "");
@@ -209,6 +211,12 @@ mod tests {
         let (_, problems) = parsed("a = \nb = 1\nc = \"x\nd = 2\n");
         assert_eq!(problems.len(), 2, "{problems:?}");
         assert!(problems[0].starts_with("t.toml:1: ") && problems[1].starts_with("t.toml:3: "), "{problems:?}");
+    }
+
+    #[test]
+    fn a_bracket_that_is_never_closed_is_told_once() {
+        let (_, problems) = parsed("a = [\"x\"\nb = 1\nc = \"y\"\n[d]\ne = true\n");
+        assert_eq!(problems.len(), 1, "{problems:?}");
     }
 
     #[test]

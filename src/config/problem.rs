@@ -39,7 +39,7 @@ pub struct Problems(Vec<Problem>);
 impl Problems {
     /// Puts the problems into the order of files and lines, each once.
     pub fn new(mut problems: Vec<Problem>) -> Self {
-        problems.sort_by(|a, b| a.place.rank().cmp(&b.place.rank()));
+        problems.sort_by_key(|problem| problem.place.rank());
         problems.dedup_by(|a, b| a.place.rank() == b.place.rank() && a.text == b.text);
         Self(problems)
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use schemars::{Schema, SchemaGenerator, json_schema};
 
 use super::list::OneOrMore;
-use super::node::{Value, written_text};
+use super::node::{Node, Value, written_text};
 use super::reading::{At, Reading};
 use super::section::{Keys, Located, Nested, Required, Setting, section};
 use super::source::{Brake, KindDraft};
@@ -33,7 +33,7 @@ section! {
         /// Rows a page.
         page: Whole<1, 100_000> = 5_000,
         /// What exists at first: "all" tells it, "now" only remembers it; another value tells what is beyond it.
-        start: TableStart = "all",
+        start: Located<TableStart> = "all",
         /// A look at the table starts this long after the start of the one before.
         every: Located<Wait> = "10s",
         /// More new rows than this in one poll hold the source until `cursor NAME accept`; "none" lifts the brake.
@@ -91,6 +91,9 @@ pub fn read_postgres(keys: &mut Keys<'_>, reading: &mut Reading) -> KindDraft {
 fn read_table(keys: &mut Keys<'_>, reading: &mut Reading) -> (KindDraft, Option<TableSettings>) {
     let section: TableSection = keys.read(reading);
     let from = from(&section, keys, reading);
+    if let Some(watermark) = &section.watermark.0 {
+        check_start(&section.start, watermark.0.len(), keys, reading);
+    }
     let draft = KindDraft { kind: None, every: section.every, max_new: section.max_new.0, takes_away: None };
     let read = || {
         Some(TableSettings {
@@ -99,7 +102,7 @@ fn read_table(keys: &mut Keys<'_>, reading: &mut Reading) -> (KindDraft, Option<
             key: section.key.0?.0,
             settle: section.settle,
             page: u32::try_from(section.page.0).expect("the range of `page` fits"),
-            start: section.start.0,
+            start: section.start.value.start,
             track_keys: section.track == Track::Keys,
         })
     };
@@ -156,7 +159,36 @@ impl Setting for Query {
 
 /// Where a table source begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TableStart(pub Start);
+pub struct TableStart {
+    /// The place; several values are a JSON array.
+    pub start: Start,
+    /// How many values it has.
+    pub values: usize,
+}
+
+/// A value of a watermark that is a tuple.
+fn plain(node: &Node) -> Option<serde_json::Value> {
+    match &node.value {
+        Value::Text(text) => Some(text.as_str().into()),
+        Value::Whole(number) => i64::try_from(*number).ok().map(Into::into),
+        Value::Moment(moment) => Some(moment.as_str().into()),
+        _ => None,
+    }
+}
+
+/// A tuple of watermarks begins behind a tuple of as many values.
+fn check_start(start: &Located<TableStart>, columns: usize, keys: &Keys<'_>, reading: &mut Reading) {
+    let TableStart { start: Start::Value(text), values } = &start.value else { return };
+    // What `config show` printed is a text that holds the list.
+    let written = if columns > 1 { serde_json::from_str::<Vec<serde_json::Value>>(text).ok() } else { None };
+    let values = written.map_or(*values, |list| list.len());
+    if values != columns {
+        let rule = format!(
+            "has {values} values where watermark has {columns} columns; write as many, like [\"2026-11-23\", 17]"
+        );
+        reading.problem(&start.place, format!("{}.start {rule}", keys.path()));
+    }
+}
 
 impl Setting for TableStart {
     fn read(at: &At<'_>, reading: &mut Reading) -> Option<Self> {
@@ -172,17 +204,24 @@ impl Setting for TableStart {
             },
             Value::Whole(number) => Start::Value(number.to_string()),
             Value::Moment(moment) => Start::Value(moment.clone()),
+            Value::List(list) if !list.is_empty() && list.iter().all(|node| plain(node).is_some()) => {
+                let values: Vec<serde_json::Value> = list.iter().filter_map(plain).collect();
+                return Some(Self {
+                    values: values.len(),
+                    start: Start::Value(serde_json::Value::from(values).to_string()),
+                });
+            }
             Value::Unknown => return None,
             _ => {
                 reading.reject(at, "is no place to start; write \"all\", \"now\" or a watermark to begin behind");
                 return None;
             }
         };
-        Some(Self(start))
+        Some(Self { start, values: 1 })
     }
 
     fn shown(&self) -> Option<String> {
-        Some(match &self.0 {
+        Some(match &self.start {
             Start::All => written_text("all"),
             Start::Now => written_text("now"),
             Start::Value(value) => written_text(value),
@@ -190,7 +229,7 @@ impl Setting for TableStart {
     }
 
     fn schema(_: &mut SchemaGenerator) -> Schema {
-        json_schema!({ "type": ["string", "integer"] })
+        json_schema!({ "type": ["string", "integer", "array"] })
     }
 }
 

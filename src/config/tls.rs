@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use schemars::{Schema, SchemaGenerator, json_schema};
 
 use super::node::written_text;
-use super::reading::{At, Reading};
+use super::reading::{At, Reading, Secrets};
 use super::section::{Located, Setting, section};
 use super::word::Words;
 use crate::net::{TlsSettings, TlsVersion};
@@ -31,7 +31,7 @@ section! {
 /// The settings of the section at `path`; files that can't be read and halves of a pair are reported.
 pub fn settings(section: TlsSection, path: &str, reading: &mut Reading) -> TlsSettings {
     for (key, file) in [("ca", &section.ca), ("cert", &section.cert), ("key", &section.key)] {
-        let Some(file) = file else { continue };
+        let Some(file) = file.as_ref().filter(|_| reading.secrets == Secrets::MustBeThere) else { continue };
         if let Err(error) = std::fs::File::open(&file.value) {
             reading.problem(&file.place, format!("{path}.{key}: read {}: {error}", file.value.display()));
         }

@@ -41,27 +41,9 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
-    use crate::change::Key;
+    use crate::delivery::tests::double_records::delivery;
     use crate::delivery::tests::{event, start};
-    use crate::setting::{SinkName, SourceName};
     use crate::store::Pause;
-
-    fn record(state: State) -> DeliveryRecord {
-        DeliveryRecord {
-            seq: 2,
-            event: event(2).id,
-            source: SourceName::new("orders"),
-            key: Key::from("a"),
-            sink: SinkName::new("erp"),
-            state,
-            attempts: 1,
-            next_at: None,
-            blocked_by: None,
-            dead_reason: None,
-            last_at: None,
-            last: None,
-        }
-    }
 
     fn later(secs: u64) -> Option<Timestamp> {
         Some(start().plus(Duration::from_secs(secs)))
@@ -71,15 +53,15 @@ mod tests {
     fn what_is_over_or_under_way_or_due_is_not_held() {
         let sink = SinkHold { not_before: later(60), ..SinkHold::default() };
         for state in [State::Delivered, State::Dead, State::Cancelled, State::Superseded, State::InFlight] {
-            assert_eq!(held(&record(state), &sink, start()), None);
+            assert_eq!(held(&delivery(2, state), &sink, start()), None);
         }
-        assert_eq!(held(&record(State::Pending), &SinkHold::default(), start()), None);
-        assert_eq!(held(&record(State::Pending), &sink, start().plus(Duration::from_secs(60))), None);
+        assert_eq!(held(&delivery(2, State::Pending), &SinkHold::default(), start()), None);
+        assert_eq!(held(&delivery(2, State::Pending), &sink, start().plus(Duration::from_secs(60))), None);
     }
 
     #[test]
     fn the_reason_that_binds_longest_is_told_with_what_ends_it() {
-        let mut record = DeliveryRecord { next_at: later(10), ..record(State::Retrying) };
+        let mut record = DeliveryRecord { next_at: later(10), ..delivery(2, State::Retrying) };
         let mut sink = SinkHold::default();
         let mut told = |change: &dyn Fn(&mut DeliveryRecord, &mut SinkHold)| {
             change(&mut record, &mut sink);

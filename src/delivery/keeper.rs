@@ -105,13 +105,18 @@ impl Rounds {
         if let Some(step) = self.watch.look(at) {
             tracing::warn!(step_s = step.as_secs(), "wall clock was stepped: pruning pauses for a day");
         }
-        let kept = self.steps(stop, at.now).and_then(|()| self.announce(at));
+        let kept = self.steps(stop, at.now);
         match &kept {
             Ok(()) if self.failing => tracing::info!("housekeeping works again"),
             Err(error) if !self.failing => tracing::warn!(%error, "housekeeping failed: nothing is pruned"),
             _ => {}
         }
         self.failing = kept.is_err();
+        let day = Duration::from_secs(24 * 60 * 60);
+        if kept.is_ok() && self.announced.is_none_or(|last| at.tick.saturating_sub(last) >= day) {
+            self.announced = Some(at.tick);
+            self.announce(at.now);
+        }
     }
 
     fn steps(&self, stop: &Stop, now: Timestamp) -> Result<()> {
@@ -138,21 +143,27 @@ impl Rounds {
         }
     }
 
-    fn announce(&mut self, at: Moment) -> Result<()> {
-        let day = Duration::from_secs(24 * 60 * 60);
-        if self.announced.is_some_and(|last| at.tick.saturating_sub(last) < day) {
-            return Ok(());
+    fn announce(&self, now: Timestamp) {
+        match self.ending(now) {
+            Ok(0) => {}
+            Ok(ending) => {
+                tracing::warn!(ending, "dead letters will be pruned within 7 days: `highwater dead list` shows them");
+            }
+            Err(error) => tracing::warn!(%error, "dead letters could not be counted"),
         }
-        self.announced = Some(at.tick);
-        let (mut ending, border) = (0_u64, at.now.minus(DEAD_FOR - ANNOUNCED));
+    }
+
+    /// How many dead letters will be pruned within [`ANNOUNCED`].
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn ending(&self, now: Timestamp) -> Result<u64> {
+        let (mut ending, border) = (0_u64, now.minus(DEAD_FOR - ANNOUNCED));
         let filter = DeliveryFilter { state: Some(State::Dead), ..DeliveryFilter::default() };
         self.setup.store.records()?.deliveries(&filter, &mut |record| {
             ending += u64::from(record.last_at.is_some_and(|last| last < border));
             Ok(true)
         })?;
-        if ending > 0 {
-            tracing::warn!(ending, "dead letters will be pruned within 7 days: `highwater dead list` shows them");
-        }
-        Ok(())
+        Ok(ending)
     }
 }

@@ -231,14 +231,12 @@ impl Lane {
 
     fn note(&mut self, report: &Report, effect: SinkEffect) {
         match (&report.outcome, effect) {
+            // Attempts side by side are told the same: it is news once.
+            (_, SinkEffect::Hold(_)) if matches!(self.news.last(), Some(News::Held(_))) => {}
             (_, SinkEffect::Hold(wait)) => self.news.push(News::Held(wait)),
             (_, SinkEffect::Pause) => self.news.push(News::Gone),
             (Outcome::Transient { .. } | Outcome::Fault, _) => self.news.push(News::Faulty(report.summary.clone())),
-            (Outcome::Delivered, _) => {
-                if self.news.last() != Some(&News::Well) {
-                    self.news.push(News::Well);
-                }
-            }
+            (Outcome::Delivered, _) if self.news.last() != Some(&News::Well) => self.news.push(News::Well),
             _ => {}
         }
     }

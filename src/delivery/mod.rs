@@ -2,7 +2,7 @@
 //! `sink`, what is remembered of it to `store`.
 //!
 //! Pure, with time passed in: [`settlement`] (what an outcome means), [`breaker`], [`rate`], [`gate`] (may an attempt
-//! start now), [`lane`] (claims, attempts and outcomes of one sink), [`held`] (why not yet), [`clock_watch`] (steps of
+//! start now), [`lane`] (claims, attempts and outcomes of one sink), [`mod@held`] (why not yet), [`clock_watch`] (steps of
 //! the wall clock). Thin shells around them: `slots` (attempts on the runtime), `ledger` (turns of the store), `shift`
 //! (the thread's loop), [`worker`] (the handle), [`keeper`] (housekeeping).
 

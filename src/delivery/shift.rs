@@ -109,6 +109,11 @@ impl Shift {
                 self.bell.wait(rings, wait);
             }
         }
+        let at = Moment::of(&*self.clock);
+        if self.hold.write_at().is_some() {
+            self.hold.touch(at);
+            self.hold.write(&self.slots, at);
+        }
         self.summary.retrying = self.slots.with(|lane| lane.troubled()) as u64;
         self.summary.waiting = self.store.backlog(&self.name);
         Ok(self.summary)

@@ -153,6 +153,9 @@ fn certificate_reason(why: &CertificateError) -> String {
         CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
             format!("the certificate is for another name ({why}); tls.server_name can name it")
         }
+        CertificateError::BadSignature => {
+            "the certificate is not signed by tls.ca, but by another authority of the same name".into()
+        }
         CertificateError::Revoked => "the certificate is revoked".into(),
         CertificateError::Other(other) if other.to_string().contains("CaUsedAsEndEntity") => {
             "the certificate is an authority's own; pin its key with tls.pin".into()

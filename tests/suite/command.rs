@@ -10,7 +10,7 @@ const COMMANDS: [(&[&str], &[&str]); 37] = [
     (&["init"], &["[FILE]"]),
     (&["check"], &["--connect", "--plan"]),
     (&["config", "show"], &["[NAME]"]),
-    (&["run"], &["--config", "--log"]),
+    (&["run"], &["--config", "--log", "--quiet"]),
     (&["once"], &["--source", "--drain", "--deadline", "--wait", "--quiet"]),
     (&["peek"], &["<SOURCE>", "--limit", "--ignored", "--json"]),
     (&["status"], &["--watch", "--check", "--max-age", "--json"]),

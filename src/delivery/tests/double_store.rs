@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
+use super::double_records::DoubleRecords;
 use super::event;
 use crate::change::{Key, Known};
 use crate::clock::{Bell, Timestamp};
@@ -129,6 +130,13 @@ impl DoubleStore {
         self.inner().keepings.clone()
     }
 
+    /// Makes a delivery a dead letter whose last attempt was then.
+    pub fn give_up(&self, seq: u64, at: Timestamp) {
+        let mut inner = self.inner();
+        let row = inner.rows.get_mut(&seq).expect("a delivery that exists");
+        (row.state, row.first_at) = (State::Dead, Some(at));
+    }
+
     /// What a crash leaves behind becomes due again.
     pub fn crash(&self) {
         for row in self.inner().rows.values_mut().filter(|row| row.state == State::InFlight) {
@@ -245,7 +253,9 @@ impl Store for DoubleStore {
     }
 
     fn records(&self) -> Result<Box<dyn Records>> {
-        Err(Error::internal("the double has no records"))
+        let inner = self.inner();
+        let dead = inner.rows.iter().filter(|(_, row)| row.state == State::Dead);
+        Ok(Box::new(DoubleRecords { dead: dead.map(|(seq, row)| (*seq, row.first_at)).collect() }))
     }
 
     fn register(&self, _: &[SourceRegistration], _: &[SinkName], _: Timestamp) -> Result<()> {

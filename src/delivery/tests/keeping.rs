@@ -72,3 +72,16 @@ fn a_stop_ends_a_round_between_two_steps() {
     rounds(&store, &clock, Spool::new(folder.path(), "run", u64::MAX, 0)).round(&stop);
     assert_eq!(store.keepings().len(), 1);
 }
+
+#[test]
+fn dead_letters_are_announced_a_week_before_they_are_pruned() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let (store, clock) = (DoubleStore::with([None, None]), ManualClock::at(start()));
+    store.give_up(1, start());
+    store.give_up(2, start().plus(24 * HOUR));
+    let rounds = rounds(&store, &clock, Spool::new(folder.path(), "run", u64::MAX, 0));
+    for (days, ending) in [(82, 0), (83, 1), (84, 2)] {
+        let now = start().plus(days * 24 * HOUR + HOUR);
+        assert_eq!(rounds.ending(now).expect("counted"), ending, "after {days} days");
+    }
+}

@@ -1,5 +1,6 @@
 //! Tests of the worker as a whole, against doubles of store and sink. Tests of one decision stand in its own file.
 
+pub(super) mod double_records;
 mod double_sink;
 mod double_store;
 mod holds;

@@ -64,7 +64,12 @@ impl HttpSink {
         let mut request = Request::new(payload.open(&self.spool)?);
         *request.method_mut() = self.method.clone();
         *request.uri_mut() = uri;
+        let is_empty = hyper::body::Body::is_end_stream(request.body());
         let headers = request.headers_mut();
+        if is_empty {
+            // hyper leaves it out for empty bodies; some servers answer 411 then.
+            headers.insert(header::CONTENT_LENGTH, HeaderValue::from_static("0"));
+        }
         headers.reserve(HEADERS_USUAL + self.headers.len());
         self.add_statements(attempt, payload, headers)?;
         self.add_signature(attempt, payload, headers).await?;

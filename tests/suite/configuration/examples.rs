@@ -27,7 +27,7 @@ retention = "14d"
 kind = "folder"
 path = "${DROP}/orders"
 to = ["erp", "load"]
-include = ["*.csv", "**/*.xml"]
+include = ["/*.csv", "**/*.xml"]
 exclude = ["old/**"]
 case = "ignore"
 recursive = true
@@ -60,7 +60,7 @@ settle = "overlap:60s"
 track = "keys"
 every = "${EVERY}"
 page = 1_000
-start = "2026-01-01T00:00:00Z"
+start = ["2026-01-01T00:00:00Z", 17]
 max_new = 500
 to = ["erp"]
 
@@ -84,7 +84,7 @@ to = ["load"]
 [sink.erp]
 kind = "http"
 url = "https://erp.example.com/hooks/{source}?key={key}"
-method = "put"
+method = "PUT"
 headers = { X-Plant = "7", X-Shell = "env:PATH" }
 bearer = ["new", "old"]
 content = "inline"
@@ -165,8 +165,8 @@ fn a_folder_is_read() {
 fn what_a_folder_takes_and_tells_is_read() {
     let (_, config) = example();
     let directory = directory(source(&config, "orders"));
-    assert_eq!(directory.include, ["*.csv", "**/*.xml"]);
-    for glob in ["old/**", "**/*.tmp", "**/.*", "archive/**", "failed/**"] {
+    assert_eq!(directory.include, ["/*.csv", "**/*.xml"]);
+    for glob in ["old/**", "*.tmp", ".*"] {
         assert!(directory.exclude.iter().any(|known| known == glob), "{glob} in {:?}", directory.exclude);
     }
     assert_eq!((directory.case, directory.recursive), (Case::Ignore, true));
@@ -194,7 +194,7 @@ fn a_postgres_table_is_read() {
     assert_eq!(table.key, ["region", "id"]);
     assert_eq!(table.settle, Settle::Overlap(Interval::from_secs(60)));
     assert_eq!((table.page, table.track_keys), (1_000, true));
-    assert_eq!(table.start, Start::Value("2026-01-01T00:00:00Z".into()));
+    assert_eq!(table.start, Start::Value("[\"2026-01-01T00:00:00Z\",17]".into()));
     assert_eq!(customers.max_new, Some(500));
     assert!(matches!(customers.schedule, Schedule::Every(every) if every == Interval::from_secs(7)));
 }
@@ -316,6 +316,11 @@ fn what_is_probably_not_meant_is_warned_of() {
     assert!(Setup::new(&missing).warnings()[0].contains("there is no file"));
     let echo = format!("{FOLDER}\n{SCRIPT}").replace("\"in\"", "\".\"");
     assert!(Setup::new(&echo).warnings()[0].contains("source.orders holds Highwater's own store"));
+    let row = format!("{TABLE}\n{SCRIPT}").replace("\"cat\"", "\"cat\", \"{file}\"");
+    assert!(
+        Setup::new(&row).warnings()[0]
+            .contains("source.rows.to names \"load\", which takes {file}, and a row has none")
+    );
     let fine = format!("{FOLDER}\n{TABLE}\n{SCRIPT}\n{HTTP}");
     assert_eq!(Setup::new(&fine).warnings(), Vec::<String>::new());
 }
