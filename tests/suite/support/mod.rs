@@ -5,9 +5,9 @@ pub mod certificates;
 #[allow(dead_code)]
 pub mod event;
 #[allow(dead_code)]
-pub mod receiver;
-#[allow(dead_code)]
 pub mod highwater;
+#[allow(dead_code)]
+pub mod receiver;
 
 use std::time::{Duration, Instant};
 
