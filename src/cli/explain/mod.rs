@@ -1,12 +1,13 @@
 //! `highwater explain`: the whole story of one file or row, also of one never seen.
 
 mod place;
+mod story;
 
 use std::ffi::OsString;
 use std::path::Path;
 
 use super::context::{Context, source_named};
-use super::exit_code::Exit;
+use super::exit_code::{Ending, Exit};
 use super::failure::{Failure, Outcome};
 use super::filter::key;
 use super::output::{Out, safe};
@@ -41,14 +42,26 @@ impl Args {
     pub fn run(self, context: &Context) -> Outcome {
         let config = context.config_to_read()?;
         let wanted = self.wanted(&config)?;
+        let records = context.records_if_any(&config)?;
         let mut out = Out::stdout();
+        let mut ending = Ending::Clean;
         for (source, key) in wanted {
-            for line in app::explain(&config, &source, &key)? {
-                out.line(safe(&line))?;
+            out.line(format_args!("source {source}, key {}", key.shown()))?;
+            let now = app::explain(&config, &source, &key);
+            match &now {
+                Ok(lines) => story::print("now", lines.iter().map(|line| safe(line)), &mut out)?,
+                Err(error) => {
+                    story::print("now", [format!("can't be looked at: {}", safe(&error.to_string()))], &mut out)?;
+                    ending = Ending::SourceTrouble;
+                }
+            }
+            match &records {
+                Some(records) => story::tell(&**records, &source, &key, context.now(), &mut out)?,
+                None => story::print("known", ["nothing: there is no store yet"], &mut out)?,
             }
         }
         out.flush()?;
-        Ok(Exit::CLEAN)
+        Ok(Exit::from(ending))
     }
 
     /// The source and key meant. A path may belong to several sources.
