@@ -7,7 +7,6 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::house::House;
-use super::run::Workers;
 use super::trial::{Trial, attempt_with};
 use crate::clock::{Clock, Stop};
 use crate::config::{self, Config};
@@ -79,8 +78,6 @@ pub struct Running {
     pub clock: Arc<dyn Clock>,
     /// The sources' hints.
     pub wakes: HashMap<SourceName, Arc<WakeQueue>>,
-    /// The workers, which must live.
-    pub workers: Workers,
     /// Where the next configuration is put.
     pub next: Arc<Mutex<Option<Config>>>,
     /// Ends this configuration.

@@ -59,7 +59,6 @@ fn shift(house: &mut House, config: &Arc<Config>, options: &RunOptions) -> Resul
         runtime: house.runtime.clone(),
         clock: house.clock.clone(),
         wakes: wakes.clone(),
-        workers: workers.clone(),
         next: next.clone(),
         stop: stop.clone(),
     };
@@ -83,7 +82,7 @@ fn shift(house: &mut House, config: &Arc<Config>, options: &RunOptions) -> Resul
             listener.fail(Error::internal("a source's thread panicked"));
         }
     }
-    end_workers(workers, &listener)?;
+    end_workers(workers, &listener);
     keeper.stop();
     listener.outcome()?;
     Ok(next.lock().expect("no holder of the next configuration panics").take())
@@ -99,10 +98,7 @@ fn wait_for(own: &Stop, process: &Stop) {
     }
 }
 
-/// The workers, shared with the control socket, which asks whether they live.
-pub type Workers = Arc<Mutex<Vec<Worker>>>;
-
-fn start_workers(house: &House, config: &Config, listener: &Arc<Listener>) -> Result<Workers> {
+fn start_workers(house: &House, config: &Config, listener: &Arc<Listener>) -> Result<Vec<Worker>> {
     let start = |settings: &SinkSettings| {
         let missing = || Error::internal(format!("sink {} was not opened", settings.name));
         Worker::start(WorkerSetup {
@@ -116,7 +112,7 @@ fn start_workers(house: &House, config: &Config, listener: &Arc<Listener>) -> Re
             observer: listener.clone(),
         })
     };
-    Ok(Arc::new(Mutex::new(config.sinks.iter().map(start).collect::<Result<_>>()?)))
+    config.sinks.iter().map(start).collect()
 }
 
 fn start_sources(
@@ -145,8 +141,7 @@ fn start_sources(
     Ok(threads)
 }
 
-fn end_workers(workers: Workers, listener: &Listener) -> Result<()> {
-    let workers = std::mem::take(&mut *workers.lock().expect("no holder of the workers panics"));
+fn end_workers(workers: Vec<Worker>, listener: &Listener) {
     for worker in &workers {
         worker.stop();
     }
@@ -155,7 +150,6 @@ fn end_workers(workers: Workers, listener: &Listener) -> Result<()> {
             listener.fail(error);
         }
     }
-    Ok(())
 }
 
 fn announce(config: &Config, say: Option<&Say>) {

@@ -244,16 +244,12 @@ impl Lane {
 
 /// A claim whose attempt never began: due again at once, and not charged.
 fn unmade(claim: Claim, now: Timestamp) -> Ended {
-    let (state, next_at) = match claim.first_at {
-        None => (State::Pending, None),
-        Some(_) => (State::Retrying, Some(now)),
-    };
     Ended {
         settled: Settled {
             seq: claim.seq,
             attempt: claim.attempt,
-            state,
-            next_at,
+            state: State::Pending,
+            next_at: None,
             charged: false,
             dead_reason: None,
             began: now,

@@ -180,7 +180,7 @@ impl Shift {
         self.asked = at;
         if let Turned::Done { claims, settled } = self.ledger.turn(limit, at.now, at.tick)? {
             self.exhausted = claims.len() < limit;
-            if settled.iter().any(|ended| ended.settled.next_at.is_some()) {
+            if settled.iter().any(|ended| ended.settled.state != State::Delivered) {
                 self.next_due = None;
             }
             // Those claimed start before anything is told of those settled.

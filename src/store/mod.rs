@@ -323,7 +323,8 @@ pub struct Settled {
     pub seq: u64,
     /// The attempt's number.
     pub attempt: u32,
-    /// The delivery's state from now on: `Delivered`, `Retrying`, `Dead`, or `Pending` when it was never made.
+    /// The delivery's state from now on: `Delivered`, `Retrying` or `Dead`; `Pending` when the attempt was never made:
+    /// it then waits as it did before the claim, due at once, and nothing of this attempt is kept.
     pub state: State,
     /// When it is due again (retrying).
     pub next_at: Option<Timestamp>,

@@ -6,11 +6,11 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::event::EventId;
 use crate::setting::{SinkName, SourceName};
-use crate::source::Waiting;
+use crate::source::{Block, Waiting};
 use crate::store::records::{
     AttemptRecord, DeliveryFilter, DeliveryRecord, EventFilter, EventRecord, RefusedRecord, SinkRecord, SourceRecord,
 };
-use crate::store::{Records, State};
+use crate::store::{Lease, Memory, Records, State};
 
 /// The dead letters, with the time of their last attempt.
 pub struct DoubleRecords {
@@ -78,11 +78,29 @@ impl Records for DoubleRecords {
         unreachable!("not read by delivery")
     }
 
-    fn known(&self, _: &SourceName, _: &Key) -> Result<Option<Known>> {
+    fn lease(&self, _: &SourceName, _: Timestamp) -> Result<Lease> {
         unreachable!("not read by delivery")
     }
 
     fn action(&self, _: &SourceName, _: &Key) -> Result<Option<String>> {
         unreachable!("not read by delivery")
+    }
+}
+
+impl Memory for DoubleRecords {
+    fn known(&self, _: &SourceName, _: &[Key]) -> Result<Vec<Option<Known>>> {
+        unreachable!("delivery does not look at sources")
+    }
+
+    fn known_below(&self, _: &SourceName, _: &[u8], _: Option<&Key>, _: usize) -> Result<Vec<(Key, Known)>> {
+        unreachable!("delivery does not look at sources")
+    }
+
+    fn segment(&self, _: &SourceName, _: &[u8]) -> Result<Vec<Block>> {
+        unreachable!("delivery does not look at sources")
+    }
+
+    fn folders_below(&self, _: &SourceName, _: &[u8]) -> Result<Vec<Vec<u8>>> {
+        unreachable!("delivery does not look at sources")
     }
 }

@@ -8,7 +8,6 @@ use super::double_records::DoubleRecords;
 use super::event;
 use crate::change::{Key, Known};
 use crate::clock::{Bell, Timestamp};
-use crate::delivery::settlement::UNMADE;
 use crate::error::{Error, ErrorKind, Result};
 use crate::setting::{SinkName, SourceName};
 use crate::source::{ActionOrder, Block};
@@ -160,8 +159,11 @@ impl Inner {
         row.next_at = settled.next_at;
         row.dead_reason = settled.dead_reason;
         row.charged += u32::from(settled.charged);
-        if settled.outcome == UNMADE {
+        if settled.state == State::Pending {
             row.attempts -= 1;
+            if row.attempts > 0 {
+                (row.state, row.next_at) = (State::Retrying, Some(settled.began));
+            }
         } else {
             row.first_at.get_or_insert(settled.began);
         }
@@ -274,22 +276,6 @@ impl Store for DoubleStore {
         unreachable!("delivery does not poll")
     }
 
-    fn known(&self, _: &SourceName, _: &[Key]) -> Result<Vec<Option<Known>>> {
-        unreachable!("delivery does not poll")
-    }
-
-    fn known_below(&self, _: &SourceName, _: &[u8], _: Option<&Key>, _: usize) -> Result<Vec<(Key, Known)>> {
-        unreachable!("delivery does not poll")
-    }
-
-    fn segment(&self, _: &SourceName, _: &[u8]) -> Result<Vec<Block>> {
-        unreachable!("delivery does not poll")
-    }
-
-    fn folders_below(&self, _: &SourceName, _: &[u8]) -> Result<Vec<Vec<u8>>> {
-        unreachable!("delivery does not poll")
-    }
-
     fn commit_page(&self, _: &Lease, _: CommitPage) -> Result<()> {
         unreachable!("delivery does not poll")
     }
@@ -298,7 +284,7 @@ impl Store for DoubleStore {
         unreachable!("delivery operates nothing")
     }
 
-    fn actions_due(&self, _: &SourceName, _: usize) -> Result<Vec<DueAction>> {
+    fn actions_due(&self, _: &SourceName, _: usize, _: Timestamp) -> Result<Vec<DueAction>> {
         unreachable!("delivery has no after-actions")
     }
 
@@ -312,5 +298,23 @@ impl Store for DoubleStore {
 
     fn names_spool_file(&self, _: &str) -> Result<bool> {
         unreachable!("the spool is cleaned by app")
+    }
+}
+
+impl Memory for DoubleStore {
+    fn known(&self, _: &SourceName, _: &[Key]) -> Result<Vec<Option<Known>>> {
+        unreachable!("delivery does not look at sources")
+    }
+
+    fn known_below(&self, _: &SourceName, _: &[u8], _: Option<&Key>, _: usize) -> Result<Vec<(Key, Known)>> {
+        unreachable!("delivery does not look at sources")
+    }
+
+    fn segment(&self, _: &SourceName, _: &[u8]) -> Result<Vec<Block>> {
+        unreachable!("delivery does not look at sources")
+    }
+
+    fn folders_below(&self, _: &SourceName, _: &[u8]) -> Result<Vec<Vec<u8>>> {
+        unreachable!("delivery does not look at sources")
     }
 }

@@ -129,12 +129,15 @@ fn settle_all(
 
 /// Writes one outcome. An operator's cancel that came in between wins: then nothing is written, and false returned.
 fn settle(connection: &Connection, sink_id: i64, one: &Settled) -> Result<bool> {
+    if one.state == State::Pending {
+        return take_back(connection, sink_id, one);
+    }
     let doing = sqlite("settle a delivery");
     let retry = one.state == State::Retrying;
     let changed = connection
         .prepare_cached(
             "UPDATE delivery SET state = ?3, charged = charged + ?4, next_at = ?5, dead_reason = ?6, took_ms = ?7,
-                    code = ?8, outcome = ?9, summary = ?10, attempts = attempts - ?11
+                    code = ?8, outcome = ?9, summary = ?10
              WHERE sink_id = ?1 AND seq = ?2 AND state = 1",
         )
         .and_then(|mut s| {
@@ -149,14 +152,9 @@ fn settle(connection: &Connection, sink_id: i64, one: &Settled) -> Result<bool> 
                 one.code,
                 one.outcome,
                 one.summary,
-                // A claim that was never attempted takes its attempt back.
-                i64::from(one.state == State::Pending),
             ])
         })
         .map_err(&doing)?;
-    if one.state == State::Pending {
-        return Ok(changed == 1);
-    }
     // The first attempt of a delivery that arrives at once stands in the delivery itself.
     let plain = one.state == State::Delivered && one.attempt == 1 && one.output.is_empty();
     if !plain {
@@ -181,6 +179,21 @@ fn settle(connection: &Connection, sink_id: i64, one: &Settled) -> Result<bool> 
             .map_err(&doing)?;
         forget_middle_attempts(connection, sink_id, one)?;
     }
+    Ok(changed == 1)
+}
+
+/// A claim that was never attempted takes its attempt back: the delivery waits as before, due now, and what its last
+/// attempt came to stays.
+fn take_back(connection: &Connection, sink_id: i64, one: &Settled) -> Result<bool> {
+    let changed = connection
+        .prepare_cached(
+            "UPDATE delivery SET state = CASE WHEN attempts > 1 THEN 2 ELSE 0 END,
+                    next_at = CASE WHEN attempts > 1 THEN ?3 END, first_at = CASE WHEN attempts > 1 THEN first_at END,
+                    attempts = attempts - 1
+             WHERE sink_id = ?1 AND seq = ?2 AND state = 1",
+        )
+        .and_then(|mut s| s.execute(params![sink_id, int(one.seq), one.began.nanos()]))
+        .map_err(sqlite("take a claim back"))?;
     Ok(changed == 1)
 }
 

@@ -184,6 +184,40 @@ fn a_claim_that_was_never_attempted_goes_back_uncounted() {
 }
 
 #[test]
+fn a_retry_that_was_claimed_and_never_attempted_waits_as_before() {
+    each_store(|f| {
+        let mut lease = begin(&*f.store);
+        commit(&*f.store, &mut lease, &["a", "a"], &["erp"]);
+        let first = claim(&*f.store, "erp", 1, at(1));
+        settle(&*f.store, "erp", &first, State::Retrying);
+        let second = claim(&*f.store, "erp", 1, at(61));
+        settle(&*f.store, "erp", &second, State::Pending);
+
+        let (mut shown, mut attempts) = (Vec::new(), 0);
+        let records = f.store.records().expect("records");
+        let filter = DeliveryFilter::default();
+        let mut note = |d: highwater::store::records::DeliveryRecord| {
+            shown.push((d.state, d.attempts, d.last));
+            Ok(true)
+        };
+        records.deliveries(&filter, &mut note).expect("deliveries");
+        records
+            .attempts(&filter, &mut |_| {
+                Ok({
+                    attempts += 1;
+                    true
+                })
+            })
+            .expect("attempts");
+        shown.sort_by_key(|one| one.1);
+        assert_eq!((shown[1].0, shown[1].1, attempts), (State::Retrying, 1, 1));
+        assert!(shown[1].2.is_some(), "what the last attempt came to stays");
+        let again = claim(&*f.store, "erp", 9, at(62));
+        assert_eq!((again.len(), again[0].seq, again[0].attempt), (1, first[0].seq, 2));
+    });
+}
+
+#[test]
 fn the_backlog_counts_what_is_neither_final_nor_dead() {
     each_store(|f| {
         let mut lease = begin(&*f.store);
