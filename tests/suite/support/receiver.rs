@@ -310,9 +310,13 @@ fn send(stream: &mut Box<dyn Stream>, raw: &TcpStream, answer: &Answer) -> bool 
         _ => format!("Content-Length: {}\r\n\r\n", answer.body.len()),
     };
     let mut put = |bytes: &[u8]| stream.write_all(bytes).and_then(|()| stream.flush()).is_ok();
+    let whole = [head.as_bytes(), length.as_bytes(), &answer.body].concat();
     match answer.fault {
         Some(Fault::ResetBeforeHead) => reset(raw),
-        Some(Fault::Garbage) => put(b"220 mail.example.com ESMTP ready\r\n\r\n") && false,
+        Some(Fault::Garbage) => {
+            put(b"220 mail.example.com ESMTP ready\r\n\r\n");
+            false
+        }
         Some(Fault::SilentWithinHead) => put(head.as_bytes()) && wait_for_close(raw),
         Some(Fault::EndlessHead) => {
             put(head.as_bytes());
@@ -328,8 +332,11 @@ fn send(stream: &mut Box<dyn Stream>, raw: &TcpStream, answer: &Answer) -> bool 
             while put(format!("2000\r\n{}\r\n", "x".repeat(0x2000)).as_bytes()) {}
             false
         }
-        Some(Fault::ShortBody) => put([head.as_bytes(), length.as_bytes(), &answer.body].concat().as_slice()) && false,
-        fault => put([head.as_bytes(), length.as_bytes(), &answer.body].concat().as_slice()) && fault.is_none(),
+        Some(Fault::ShortBody | Fault::CloseAfter) => {
+            put(&whole);
+            false
+        }
+        None => put(&whole),
     }
 }
 
