@@ -34,6 +34,8 @@ const IDS_MAX: usize = 100_000;
 /// A head must be complete within this time.
 const HEAD_TIMEOUT: Duration = Duration::from_secs(30);
 
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
 /// A failure's status unless told otherwise.
 const FAILURE: StatusCode = StatusCode::SERVICE_UNAVAILABLE;
 
@@ -189,7 +191,11 @@ impl Desk {
         let stopped = tokio::task::spawn_blocking(move || while !stop.wait(Duration::from_secs(3600)) {});
         let accept = async {
             loop {
-                let Ok((stream, _)) = listener.accept().await else { continue };
+                let Ok((stream, _)) = listener.accept().await else {
+                    // Out of descriptors, most likely; they come back.
+                    tokio::time::sleep(ACCEPT_PAUSE).await;
+                    continue;
+                };
                 let desk = desk.clone();
                 tokio::spawn(async move {
                     let service = service_fn(move |request| {

@@ -68,6 +68,8 @@ pub enum Fault {
     Garbage,
     /// Answer, then close the kept-alive connection.
     CloseAfter,
+    /// Say "100 Continue" and "103 Early Hints" first, unasked.
+    InformFirst,
 }
 
 impl Answer {
@@ -146,6 +148,25 @@ impl Receiver {
             .with_safe_default_protocol_versions()
             .expect("default versions")
             .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .expect("certificate and key fit");
+        Self::listen("https", Some(Arc::new(config)))
+    }
+
+    /// The same, for clients alone that show a certificate of `authority`.
+    pub fn start_mutual_tls(
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+        authority: CertificateDer<'static>,
+    ) -> Self {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(authority).expect("an authority");
+        let clients = rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("default versions")
+            .with_client_cert_verifier(clients.build().expect("a root is there"))
             .with_single_cert(chain, key)
             .expect("certificate and key fit");
         Self::listen("https", Some(Arc::new(config)))
@@ -335,6 +356,10 @@ fn send(stream: &mut Box<dyn Stream>, raw: &TcpStream, answer: &Answer) -> bool 
         Some(Fault::ShortBody | Fault::CloseAfter) => {
             put(&whole);
             false
+        }
+        Some(Fault::InformFirst) => {
+            let first = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n";
+            put(&[first.as_slice(), &whole].concat())
         }
         None => put(&whole),
     }
