@@ -115,11 +115,11 @@ fn processes(attempt: &Remains) -> Vec<Process> {
 
 fn end(attempt: &Remains, mut alive: Vec<Process>) -> Result<()> {
     signal(&alive, Signal::TERM);
-    if is_gone_within(attempt, &mut alive, TERM_GRACE, |_| {}) {
+    // The group may grow while it is being ended: whoever comes in addition gets the signal too.
+    if is_gone_within(attempt, &mut alive, TERM_GRACE, |newcomers, _| signal(newcomers, Signal::TERM)) {
         return Ok(());
     }
-    // The group may grow while it is being ended, so the signal is repeated to whoever is found.
-    if is_gone_within(attempt, &mut alive, KILL_WAIT, |rest| signal(rest, Signal::KILL)) {
+    if is_gone_within(attempt, &mut alive, KILL_WAIT, |_, rest| signal(rest, Signal::KILL)) {
         return Ok(());
     }
     let numbers: Vec<String> = alive.iter().map(|process| process.pid.as_raw_nonzero().to_string()).collect();
@@ -127,26 +127,27 @@ fn end(attempt: &Remains, mut alive: Vec<Process>) -> Result<()> {
     Err(Error::new(ErrorKind::Unavailable, fact))
 }
 
-/// Looks until no process of the attempt is left. Those in `alive` are followed by number and start time: once their
-/// leader is gone, nothing else tells that they belong together.
+/// Looks until no process of the attempt is left; `at_each_look` gets those that were not in `alive`, and all. Those in
+/// `alive` are followed by number and start time: once their leader is gone, nothing else tells that they belong together.
 fn is_gone_within(
     attempt: &Remains,
     alive: &mut Vec<Process>,
     wait: Duration,
-    mut at_each_look: impl FnMut(&[Process]),
+    mut at_each_look: impl FnMut(&[Process], &[Process]),
 ) -> bool {
     let deadline = Instant::now() + wait;
     loop {
-        let found = processes(attempt);
-        alive.retain(|process| is_running(process) && !found.iter().any(|other| other.pid == process.pid));
-        alive.extend(found);
+        alive.retain(is_running);
+        let mut newcomers = processes(attempt);
+        newcomers.retain(|process| !alive.iter().any(|known| known.pid == process.pid));
+        alive.extend(&newcomers);
         if alive.is_empty() {
             return true;
         }
         if Instant::now() >= deadline {
             return false;
         }
-        at_each_look(alive);
+        at_each_look(&newcomers, alive);
         thread::sleep(LOOK_AGAIN);
     }
 }
