@@ -1,8 +1,6 @@
 //! The binary, driven as a user would: a folder of its own, a configuration file in it, commands run to their end or in
 //! the background. What is asserted belongs to the tests.
 
-#![allow(dead_code)]
-
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
