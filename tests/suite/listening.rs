@@ -6,7 +6,6 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, mpsc};
 use std::time::Duration;
 
-use highwater::web::listen::{ListenOptions, Outputs, listen_to};
 use highwater::clock::{Clock, Stop, SystemClock};
 use highwater::error::{ErrorKind, Result};
 use highwater::net::TlsSettings;
@@ -14,6 +13,7 @@ use highwater::setting::{Secret, Template};
 use highwater::sink::http::HttpSink;
 use highwater::sink::settings::{Content, HttpSettings, Scheme, SignSettings};
 use highwater::sink::{Attempt, Outcome, Report, Sink};
+use highwater::web::listen::{ListenOptions, Outputs, listen_to};
 
 use crate::sending::{delivery, spool};
 use crate::support::event::file_event;
