@@ -4,6 +4,7 @@ mod command;
 mod configuration;
 mod delivering;
 mod folder;
+mod listening;
 mod operating;
 mod running;
 mod sending;

@@ -11,6 +11,7 @@ use crate::clock::{Bell, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::setting::{SinkName, SourceName};
 use crate::source::{ActionOrder, Block};
+use crate::store::Memory;
 use crate::store::{
     ActionEnded, Claim, Claiming, CommitPage, DueAction, Keeping, Kept, Lease, Operation, PollEnded, Records, Settled,
     SinkHold, SourceRegistration, State, Store,
