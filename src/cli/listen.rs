@@ -17,7 +17,7 @@ use crate::web::listen::{ListenOptions, listen};
 Examples:
   highwater listen                                in a second terminal, while \"highwater run\" delivers to it
   highwater listen --fail-every 3                 every third answer is 503: watch the retries
-  highwater listen --secret env:ERP_SECRET        verifies signatures of every scheme")]
+  highwater listen --secret env:ERP_SECRET        verifies signatures; --scheme for another than standard")]
 pub struct Args {
     /// Where to listen
     #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9000")]
