@@ -1,5 +1,8 @@
 //! What the tests share: running the binary, receivers, servers. Waiting is for conditions, never for time.
 
+pub mod ledger;
+pub mod postgres;
+
 use std::time::{Duration, Instant};
 
 /// Waits until `condition` holds, looking every few milliseconds; panics with `what` after 30 s.
