@@ -8,6 +8,10 @@ pub mod event;
 pub mod highwater;
 #[allow(dead_code)]
 pub mod receiver;
+#[allow(dead_code)]
+pub mod ledger;
+#[allow(dead_code)]
+pub mod postgres;
 
 use std::time::{Duration, Instant};
 
