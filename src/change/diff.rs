@@ -41,6 +41,7 @@ pub fn decide(known: Option<&Known>, sight: &Sight, policy: &Policy) -> Decision
         Sight::Version(version) if !policy.tracks_keys => upserted(known, version, policy),
         Sight::Version(version) => tracked(known, version, policy),
         Sight::Present { tuple } => remembered(known, *tuple, policy),
+        Sight::Seen(version) => seen(known, version, policy),
         Sight::Gone(absence) => gone(known, *absence),
         Sight::Forgotten => forgotten(known),
         Sight::Refused { .. } => Decision::Nothing,
@@ -121,6 +122,11 @@ fn remembered(known: Option<&Known>, tuple: Tuple, policy: &Policy) -> Decision 
         Some(k) if k.presence == Presence::Present && k.tuple == Some(tuple) => Decision::Nothing,
         _ => Decision::Remember(next),
     }
+}
+
+fn seen(known: Option<&Known>, version: &Version, policy: &Policy) -> Decision {
+    let next = next_known(version, known.map_or(policy.pruned_revision, |k| k.revision));
+    if known == Some(&next) { Decision::Nothing } else { Decision::Remember(next) }
 }
 
 fn gone(known: Option<&Known>, absence: Absence) -> Decision {
@@ -238,6 +244,17 @@ mod tests {
         let policy = Policy { tracks_keys: false, ..files() };
         let sights = [row(b"A", b"1"), row(b"A", b"1"), row(b"B", b"1"), row(b"B", b"2")];
         assert_eq!(play(&sights, &policy), [(Kind::Upserted, 1), (Kind::Upserted, 2), (Kind::Upserted, 1)]);
+    }
+
+    #[test]
+    fn a_row_that_was_only_seen_is_told_when_it_changes() {
+        let seen = |sight| match sight {
+            Sight::Version(version) => Sight::Seen(version),
+            other => other,
+        };
+        let policy = Policy { tracks_keys: false, ..files() };
+        let sights = [seen(row(b"A", b"1")), row(b"A", b"1"), seen(row(b"A", b"1")), row(b"B", b"1")];
+        assert_eq!(play(&sights, &policy), [(Kind::Upserted, 1)]);
     }
 
     #[test]

@@ -40,6 +40,8 @@ pub enum Sight {
         /// What the listing says.
         tuple: Tuple,
     },
+    /// It is there in this version, and shall be remembered without being told: rows that were there at `start = "now"`.
+    Seen(Box<Version>),
     /// A complete listing does not have it any more.
     Gone(Absence),
     /// It left by an edit of the filters: what is known of it is dropped, revisions stay.

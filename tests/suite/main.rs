@@ -4,6 +4,8 @@ mod command;
 mod configuration;
 mod delivering;
 mod folder;
+mod running;
+mod sending;
 mod store;
 mod support;
 mod table;

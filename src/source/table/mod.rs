@@ -1,1 +1,159 @@
 //! Table sources: keyset paging over a watermark, and how far behind the cursor stays.
+//!
+//! [`Table`] is what one kind of database can do; [`TableSource`] makes a [`Source`](super::Source) of it. Which rows are
+//! new is decided by `change`, where they are kept by the ledger.
+//!
+//! - `cursor`: what is remembered between polls; `settling`: when SAFE may advance (pure)
+//! - `statement`: the SQL both databases share; `json`, `calendar`: exact values
+//! - `round`: one poll; `plan`: which pass it makes; `pass`: running it; `batch`: rows on their way to a page
+//! - `explaining`: what `check` and `explain` say
+//! - `sqlite`, `postgres`: the adapters
+
+mod batch;
+mod calendar;
+mod cursor;
+mod explaining;
+mod json;
+mod pass;
+mod plan;
+pub mod postgres;
+mod round;
+mod settling;
+pub mod sqlite;
+mod statement;
+
+use std::time::Duration;
+
+pub use postgres::PostgresSource;
+pub use round::TableSource;
+pub use sqlite::SqliteSource;
+
+use crate::clock::Stop;
+use crate::error::Result;
+use statement::Shape;
+
+/// One value per column, each as the database's own text; none is NULL.
+pub type Values = Vec<String>;
+
+/// What one kind of database can do. Blocking; every call but [`Table::begin`] happens inside its snapshot.
+pub trait Table: Send {
+    /// Connects where needed, learns the columns, and opens a read-only snapshot; with `may_skip` only if the database
+    /// can't say that nothing was committed since the last one that ended well.
+    fn begin(&mut self, stop: &Stop, may_skip: bool) -> Result<Begun>;
+
+    /// The columns and names of this snapshot.
+    ///
+    /// # Panics
+    /// Before the first successful [`Table::begin`].
+    fn shape(&self) -> &Shape;
+
+    /// Runs one small query whose columns are all texts, or values that have one.
+    fn ask(&mut self, sql: &str, parameters: &[&str]) -> Result<Vec<Vec<Option<String>>>>;
+
+    /// Reads the rows of `span` in the order of (watermark, key), one at a time.
+    fn stream(&mut self, span: &Span, stop: &Stop, each: &mut dyn FnMut(&Row) -> Result<()>) -> Result<()>;
+
+    /// The smaller of `newest` and the database's clock, less `by`; `None` where the watermark is no point in time.
+    fn behind(&mut self, newest: &Values, by: Duration) -> Result<Option<Values>> {
+        let _ = (newest, by);
+        Ok(None)
+    }
+
+    /// A watermark as people write it (`start`), as the database's own text; `newest` is one that is there.
+    fn written_value(&mut self, values: Values, newest: Option<&Values>) -> Result<Values> {
+        let _ = newest;
+        Ok(values)
+    }
+
+    /// A key as people write it, as the database's own text.
+    fn written_key(&self, values: Values) -> Values {
+        values
+    }
+
+    /// Whether the order of a pass comes out of an index.
+    fn is_indexed(&mut self) -> Result<bool>;
+
+    /// Who answers, for people: `PostgreSQL 15.18`.
+    fn server(&mut self) -> Result<String>;
+
+    /// Ends the snapshot. After `Broken` the next poll connects afresh.
+    fn end(&mut self, end: End);
+}
+
+/// Whether there is anything to look at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begun {
+    /// A snapshot is open.
+    Snapshot,
+    /// The database itself says that nothing was committed since the last snapshot; none was opened.
+    Unchanged,
+}
+
+/// How a snapshot ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum End {
+    /// Looked at to the end.
+    Well,
+    /// Something failed in between.
+    Broken,
+}
+
+/// Which rows to read.
+#[derive(Debug, Clone, Default)]
+pub struct Span {
+    /// Rows from here on; `None` takes all.
+    pub floor: Option<Edge>,
+    /// Only rows behind this one, where an interrupted pass goes on.
+    pub after: Option<Position>,
+    /// Rows up to here are flagged as settled.
+    pub settled: Option<Edge>,
+}
+
+/// A watermark as the border of a range.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edge {
+    /// The watermark.
+    pub at: Values,
+    /// Whether more rows with just this watermark may come, so that they belong to the open side.
+    pub ties: bool,
+}
+
+/// Where a row stands in the order of a pass.
+#[derive(Debug, Clone, Default, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
+pub struct Position {
+    /// Its watermark columns.
+    pub watermark: Values,
+    /// Its key columns.
+    pub key: Values,
+}
+
+/// One row, in buffers that are used again for the next one.
+#[derive(Debug, Default)]
+pub struct Row {
+    /// Where it stands.
+    pub position: Position,
+    /// The bytes that identify it.
+    pub key: Vec<u8>,
+    /// JSON object of the key columns.
+    pub key_json: String,
+    /// JSON object of the watermark columns.
+    pub watermark_json: String,
+    /// JSON object of all columns.
+    pub row_json: String,
+    /// Whether it lies at or below the next SAFE.
+    pub settled: bool,
+    /// Why it can't become an event.
+    pub problem: Option<String>,
+}
+
+impl Row {
+    /// Makes room for the next row.
+    pub fn clear(&mut self) {
+        self.key.clear();
+        self.key_json.clear();
+        self.watermark_json.clear();
+        self.row_json.clear();
+        self.settled = false;
+        self.problem = None;
+    }
+}

@@ -1,5 +1,14 @@
 //! What the tests share: running the binary, receivers, servers. Waiting is for conditions, never for time.
 
+#[allow(dead_code)]
+pub mod certificates;
+#[allow(dead_code)]
+pub mod event;
+#[allow(dead_code)]
+pub mod highwater;
+#[allow(dead_code)]
+pub mod receiver;
+
 use std::time::{Duration, Instant};
 
 /// Waits until `condition` holds, looking every few milliseconds; panics with `what` after 30 s.

@@ -1,0 +1,162 @@
+//! Rows on their way to a page: made into entries, compared with what is known, committed together.
+//! Which rows are read, and where the cursor goes, belongs to `round`.
+
+use std::collections::{HashMap, HashSet};
+
+use serde_json::value::RawValue;
+
+use super::{Position, Row};
+use crate::change::{Entry, Facts, Fingerprint, Key, Known, Presence, Sight, Version};
+use crate::error::Result;
+use crate::source::{Hold, HoldReason, Ledger, PAGE_ENTRIES_MAX, Page};
+
+/// So many refused rows are remembered, so that re-reading them tells nothing new.
+const REFUSED_MAX: usize = 10_000;
+
+/// What is the same for all rows of a pass.
+#[derive(Debug, Clone)]
+pub struct Terms {
+    /// The table's name in events.
+    pub table: String,
+    /// Whether known keys tell created from changed, so that they are never dropped.
+    pub tracks_keys: bool,
+    /// Whether rows are only remembered.
+    pub silent: bool,
+    /// Whether anything may be known of a key.
+    pub may_know: bool,
+}
+
+/// Rows that were read and not committed yet.
+#[derive(Debug, Default)]
+pub struct Batch {
+    rows: Vec<(Entry, bool)>,
+    last_key: Option<Key>,
+    /// The last row that was taken.
+    pub last: Option<Position>,
+    /// How many rows were taken in this pass.
+    pub seen: u64,
+    /// How many of them were settled.
+    pub settled: u64,
+}
+
+/// What was refused lately: key and reason, so that the same refusal is committed once.
+#[derive(Debug, Default)]
+pub struct Refusals(HashMap<Key, Fingerprint>);
+
+impl Batch {
+    /// Takes one row.
+    pub fn take(&mut self, row: &Row, terms: &Terms) {
+        let position = self.last.get_or_insert_default();
+        position.watermark.clone_from(&row.position.watermark);
+        position.key.clone_from(&row.position.key);
+        self.seen += 1;
+        self.settled += u64::from(row.settled);
+        self.rows.push((entry(row, terms), row.settled));
+    }
+
+    /// Whether it should be committed before it takes more.
+    pub fn is_full(&self) -> bool {
+        self.rows.len() >= PAGE_ENTRIES_MAX
+    }
+
+    /// Makes a page of what is new in it; `None` when nothing is. The batch is empty afterwards.
+    ///
+    /// # Errors
+    /// Those of the ledger. `Ok(Err(hold))` when a key occurs twice.
+    pub fn page(
+        &mut self,
+        terms: &Terms,
+        refusals: &mut Refusals,
+        ledger: &mut dyn Ledger,
+    ) -> Result<std::result::Result<Option<Page>, Hold>> {
+        if let Some(key) = self.repeated_key() {
+            return Ok(Err(duplicate(&key.shown(), &terms.table)));
+        }
+        let rows = std::mem::take(&mut self.rows);
+        if let Some((entry, _)) = rows.last() {
+            self.last_key = Some(entry.key.clone());
+        }
+        let known = if terms.may_know {
+            let keys: Vec<Key> = rows.iter().map(|(entry, _)| entry.key.clone()).collect();
+            ledger.known(&keys)?
+        } else {
+            Vec::new()
+        };
+        let mut page = Page::default();
+        for (at, (entry, settled)) in rows.into_iter().enumerate() {
+            let known = known.get(at).and_then(Option::as_ref);
+            if settled && known.is_some() && !terms.tracks_keys {
+                page.forget.push(entry.key.clone());
+            }
+            if is_news(&entry, known, terms, refusals) {
+                page.entries.push(entry);
+            }
+        }
+        Ok(Ok((!page.entries.is_empty() || !page.forget.is_empty()).then_some(page)))
+    }
+
+    fn repeated_key(&self) -> Option<&Key> {
+        let mut keys: HashSet<&Key> = self.last_key.iter().collect();
+        self.rows.iter().map(|(entry, _)| &entry.key).find(|key| !keys.insert(key))
+    }
+}
+
+/// The hold for a key that several rows have.
+pub fn duplicate(key: &str, table: &str) -> Hold {
+    let detail = format!(
+        "key {key} occurs more than once in {table}; name key columns that are unique (or mend the query), the next \
+         poll then goes on"
+    );
+    Hold { reason: HoldReason::DuplicateKey, detail }
+}
+
+fn entry(row: &Row, terms: &Terms) -> Entry {
+    let key = Key::from(row.key.as_slice());
+    let sight = match (&row.problem, version(row, terms)) {
+        (None, Ok(version)) if terms.silent => Sight::Seen(Box::new(version)),
+        (None, Ok(version)) => Sight::Version(Box::new(version)),
+        (Some(reason), _) => Sight::Refused { reason: reason.clone(), tuple: None },
+        (None, Err(error)) => Sight::Refused { reason: format!("its values are no valid JSON: {error}"), tuple: None },
+    };
+    Entry { key, sight }
+}
+
+fn version(row: &Row, terms: &Terms) -> serde_json::Result<Version> {
+    let raw = |json: &str| RawValue::from_string(json.to_owned());
+    let note = super::json::joined(row.position.watermark.iter().map(String::as_str));
+    Ok(Version {
+        fingerprint: Some(Fingerprint::of(row.row_json.as_bytes())),
+        facts: Facts::Row {
+            table: terms.table.clone(),
+            key: raw(&row.key_json)?,
+            watermark: raw(&row.watermark_json)?,
+            row: raw(&row.row_json)?,
+        },
+        content: None,
+        tuple: None,
+        note: note.into_bytes().into_boxed_slice(),
+        settled: row.settled && !terms.tracks_keys,
+        from: None,
+    })
+}
+
+fn is_news(entry: &Entry, known: Option<&Known>, terms: &Terms, refusals: &mut Refusals) -> bool {
+    match (&entry.sight, known) {
+        (Sight::Version(version) | Sight::Seen(version), Some(known)) => {
+            let present = !terms.tracks_keys || known.presence == Presence::Present;
+            !(present && known.fingerprint == version.fingerprint && known.note == version.note)
+        }
+        (Sight::Refused { reason, .. }, _) => refusals.is_new(&entry.key, reason),
+        _ => true,
+    }
+}
+
+impl Refusals {
+    fn is_new(&mut self, key: &Key, reason: &str) -> bool {
+        if self.0.len() >= REFUSED_MAX {
+            self.0.clear();
+        }
+        let reason = Fingerprint::of(reason.as_bytes());
+        self.0.insert(key.clone(), reason) != Some(reason)
+    }
+}

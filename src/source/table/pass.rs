@@ -1,0 +1,105 @@
+//! Running a pass: stream its rows, commit them page by page with the position, move SAFE at its end.
+//! What the pass is belongs to `plan`.
+
+use std::time::Duration;
+
+use super::batch::{Batch, Terms};
+use super::cursor::{Cursor, Pass};
+use super::round::Memory;
+use super::settling::{Moment, Settling, mark_at, push_mark};
+use super::{Row, Span, Table, TableSource, Values};
+use crate::error::{Error, Result};
+use crate::source::{Ledger, Look, Looked, Patience};
+
+impl<T: Table> TableSource<T> {
+    /// Goes through the rows of `pass`. What was committed stays when a later page fails.
+    pub(super) fn run_pass(
+        &mut self,
+        mut cursor: Cursor,
+        pass: &Pass,
+        look: &Look<'_>,
+        ledger: &mut dyn Ledger,
+        now: Moment,
+    ) -> Result<Looked> {
+        let terms = Terms {
+            table: self.table_word(),
+            tracks_keys: self.settings.track_keys,
+            silent: pass.silent,
+            may_know: !ledger.knows_nothing(),
+        };
+        let before = cursor.safe.clone();
+        let mut durable = ledger.cursor().map(str::to_owned);
+        let mut batch = Batch::default();
+        let mut held = None;
+        let span = Span { floor: pass.floor_edge(), after: pass.position.clone(), settled: pass.next_edge() };
+        let refusals = &mut self.refusals;
+        let streamed = self.table.stream(&span, look.stop, &mut |row: &Row| {
+            batch.take(row, &terms);
+            if !batch.is_full() {
+                return Ok(());
+            }
+            match batch.page(&terms, refusals, ledger)? {
+                Err(hold) => {
+                    held = Some(hold);
+                    return Err(Error::internal("the pass ends at a key that occurs twice"));
+                }
+                Ok(None) => {}
+                Ok(Some(mut page)) => {
+                    cursor.pass = Some(Pass { position: batch.last.clone(), ..pass.clone() });
+                    durable = Some(cursor.to_text());
+                    page.cursor.clone_from(&durable);
+                    ledger.commit(page)?;
+                }
+            }
+            look.progress.advance(batch.seen, batch.seen, 0);
+            look.stop.check()
+        });
+        if let Some(hold) = held {
+            return Ok(Looked { hold: Some(hold), ..Looked::default() });
+        }
+        streamed?;
+        let page = match batch.page(&terms, &mut self.refusals, ledger)? {
+            Err(hold) => return Ok(Looked { hold: Some(hold), ..Looked::default() }),
+            Ok(page) => page,
+        };
+        let under_way = cursor.pass.take().is_some() || pass.position.is_some();
+        self.finish(&mut cursor, pass, batch.last.map(|last| last.watermark), now)?;
+        if page.is_some() || under_way || durable.is_none() || batch.settled > 0 {
+            durable = Some(cursor.to_text());
+            let mut page = page.unwrap_or_default();
+            page.cursor.clone_from(&durable);
+            ledger.commit(page)?;
+        }
+        if pass.floor == before {
+            self.window = Some((now.tick, look.clock.tick().saturating_sub(now.tick)));
+        }
+        if look.patience == Patience::Return {
+            self.memory = Some(Memory { durable, cursor });
+        }
+        Ok(Looked { complete: true, seen: batch.seen, ..Looked::default() })
+    }
+
+    /// The pass is over: SAFE moves, and what was seen becomes a mark.
+    fn finish(&mut self, cursor: &mut Cursor, pass: &Pass, last: Option<Values>, now: Moment) -> Result<()> {
+        cursor.safe.clone_from(&pass.next);
+        cursor.ties = pass.next_ties;
+        if let Some(at) = cursor.marks.iter().rposition(|mark| Some(&mark.watermark) == cursor.safe.as_ref()) {
+            cursor.marks.drain(..=at);
+        }
+        let (Settling::Overlap(_), Some(last)) = (self.settling(), last) else { return Ok(()) };
+        let watermark = self.capped(last)?;
+        let beyond = match cursor.seen().cloned() {
+            Some(seen) => seen != watermark && self.is_later(&watermark, &seen)?,
+            None => true,
+        };
+        if beyond {
+            push_mark(&mut cursor.marks, mark_at(now, watermark));
+        }
+        Ok(())
+    }
+
+    /// A watermark from the future must not carry SAFE past rows that are still to come.
+    fn capped(&mut self, newest: Values) -> Result<Values> {
+        Ok(self.table.behind(&newest, Duration::ZERO)?.unwrap_or(newest))
+    }
+}

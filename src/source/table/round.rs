@@ -1,0 +1,241 @@
+//! One poll of a table: open a snapshot, plan a pass, run it, count what can't become an event.
+//! Which pass it is belongs to `plan`, running it to `pass`, SQL and values to the adapters behind [`Table`].
+
+use std::time::Duration;
+
+use super::batch::Refusals;
+use super::cursor::Cursor;
+use super::plan::Plan;
+use super::settling::{Moment, Settling, pull_in};
+use super::statement::Statement;
+use super::{Begun, End, Table, Values};
+use crate::change::{Key, Nature};
+use crate::error::Result;
+use crate::setting::SourceName;
+use crate::source::settings::{TableFrom, TableSettings};
+use crate::source::{Binding, Ledger, Look, Looked, Source};
+
+/// Rows without watermark or key are counted up to this.
+const INCOMPLETE_MAX: u64 = 100_000;
+/// A count that took longer than this is not repeated at every poll.
+const CHEAP: Duration = Duration::from_millis(20);
+/// How long a dear count stands.
+const COUNT_AGAIN: Duration = Duration::from_secs(600);
+
+/// A table source over one kind of database.
+pub struct TableSource<T> {
+    pub(super) name: SourceName,
+    pub(super) settings: TableSettings,
+    pub(super) table: T,
+    pub(super) memory: Option<Memory>,
+    pub(super) refusals: Refusals,
+    /// Whether a watermark was taken through its text and found again.
+    pub(super) tested: bool,
+    /// When the last pass over the whole window began (monotonic), and how long it took.
+    pub(super) window: Option<(Duration, Duration)>,
+    binding: Binding,
+    incomplete: Incomplete,
+}
+
+/// The cursor beyond what is durable: an idle poll commits nothing.
+pub(super) struct Memory {
+    pub(super) durable: Option<String>,
+    pub(super) cursor: Cursor,
+}
+
+/// Rows that can't become events, as counted last.
+#[derive(Default)]
+struct Incomplete {
+    text: Option<String>,
+    counted_at: Option<Duration>,
+    dear: bool,
+}
+
+impl<T: Table> TableSource<T> {
+    /// A source that has not looked yet.
+    pub(super) fn over(name: &SourceName, settings: &TableSettings, location: &str, table: T) -> Self {
+        Self {
+            name: name.clone(),
+            settings: settings.clone(),
+            table,
+            memory: None,
+            refusals: Refusals::default(),
+            tested: false,
+            window: None,
+            binding: binding(settings, location),
+            incomplete: Incomplete::default(),
+        }
+    }
+
+    /// Whether a database that did not change needs no look: everything is settled and remembered.
+    fn is_quiet(&self, ledger: &dyn Ledger) -> bool {
+        self.memory.as_ref().is_some_and(|memory| {
+            memory.durable.as_deref() == ledger.cursor()
+                && memory.cursor.pass.is_none()
+                && memory.cursor.marks.is_empty()
+        })
+    }
+
+    fn look(&mut self, look: &Look<'_>, ledger: &mut dyn Ledger) -> Result<Looked> {
+        let now = Moment { wall: look.clock.now(), tick: look.clock.tick() };
+        let mut cursor = self.load(ledger)?;
+        cursor.check_columns(self.table.shape(), &self.name)?;
+        pull_in(&mut cursor.marks, now);
+        self.test_round_trip()?;
+        let looked = match self.plan(&mut cursor, look, ledger, now)? {
+            Plan::Hold(hold) => return Ok(Looked { hold: Some(hold), ..Looked::default() }),
+            Plan::Nothing => {
+                let durable = ledger.cursor().map(str::to_owned);
+                self.memory = Some(Memory { durable, cursor });
+                Looked { complete: true, ..Looked::default() }
+            }
+            Plan::Pass(pass) => self.run_pass(cursor, &pass, look, ledger, now)?,
+        };
+        self.count_incomplete(look, looked.seen > 0)?;
+        Ok(Looked { degraded: self.incomplete.text.clone(), ..looked })
+    }
+
+    /// The cursor to start from: the remembered one as long as it belongs to the durable one.
+    fn load(&mut self, ledger: &dyn Ledger) -> Result<Cursor> {
+        let durable = ledger.cursor();
+        let remembered = self.memory.take().filter(|memory| memory.durable.as_deref() == durable);
+        match (remembered, durable) {
+            (Some(memory), _) => Ok(memory.cursor),
+            (None, Some(text)) => Cursor::parse(text, &self.name),
+            (None, None) => Ok(Cursor::new(self.table.shape())),
+        }
+    }
+
+    /// Counts what can't become an event, unless that is dear and was done lately.
+    fn count_incomplete(&mut self, look: &Look<'_>, seen: bool) -> Result<()> {
+        let began = look.clock.tick();
+        let recent = self.incomplete.counted_at.is_some_and(|at| began.saturating_sub(at) < COUNT_AGAIN);
+        if recent && self.incomplete.dear && !seen {
+            return Ok(());
+        }
+        let text = self.incomplete_rows()?;
+        let dear = look.clock.tick().saturating_sub(began) > CHEAP;
+        self.incomplete = Incomplete { text, counted_at: Some(began), dear };
+        Ok(())
+    }
+
+    /// How many rows have no watermark or no key, as a sentence; `None` when all have both.
+    pub(super) fn incomplete_rows(&mut self) -> Result<Option<String>> {
+        let Some(statement) = self.table.shape().incomplete(INCOMPLETE_MAX) else { return Ok(None) };
+        let row = self.ask(&statement)?.into_iter().next().unwrap_or_default();
+        let count = |at: usize| row.get(at).cloned().flatten().and_then(|n| n.parse::<u64>().ok()).unwrap_or(0);
+        Ok(incomplete_text(&self.settings, count(0), count(1)))
+    }
+
+    /// The newest watermark of all rows that have one.
+    pub(super) fn newest(&mut self) -> Result<Option<Values>> {
+        let statement = self.table.shape().newest();
+        Ok(self.ask(&statement)?.into_iter().next().map(|row| row.into_iter().flatten().collect()))
+    }
+
+    /// Whether `later` is beyond `earlier`, as the database compares them.
+    pub(super) fn is_later(&mut self, later: &Values, earlier: &Values) -> Result<bool> {
+        let statement = self.table.shape().is_later(later, earlier);
+        Ok(self.number(&statement)? == 1)
+    }
+
+    /// The number a question has as its answer; 0 when there is no row.
+    pub(super) fn number(&mut self, statement: &Statement) -> Result<u64> {
+        let first = self.ask(statement)?.into_iter().next().and_then(|row| row.into_iter().next().flatten());
+        Ok(first.and_then(|text| text.parse().ok()).unwrap_or(0))
+    }
+
+    /// Runs a small query.
+    pub(super) fn ask(&mut self, statement: &Statement) -> Result<Vec<Vec<Option<String>>>> {
+        let parameters: Vec<&str> = statement.parameters.iter().map(String::as_str).collect();
+        self.table.ask(&statement.sql, &parameters)
+    }
+
+    /// How SAFE follows what was seen.
+    pub(super) fn settling(&self) -> Settling {
+        self.table.shape().settling
+    }
+
+    /// The table's name in events.
+    pub(super) fn table_word(&self) -> String {
+        match &self.settings.from {
+            TableFrom::Table(name) => name.clone(),
+            TableFrom::Query(_) => "query".into(),
+        }
+    }
+
+    /// Opens a snapshot, does something in it, and ends it.
+    fn within_snapshot<R>(
+        &mut self,
+        stop: &crate::clock::Stop,
+        work: impl FnOnce(&mut Self) -> Result<R>,
+    ) -> Result<R> {
+        self.table.begin(stop, false)?;
+        let result = work(self);
+        self.table.end(if result.is_ok() { End::Well } else { End::Broken });
+        result
+    }
+}
+
+impl<T: Table> Source for TableSource<T> {
+    fn nature(&self) -> Nature {
+        Nature::Row
+    }
+
+    fn tracks_keys(&self) -> bool {
+        self.settings.track_keys
+    }
+
+    fn binding(&self) -> Binding {
+        self.binding.clone()
+    }
+
+    fn poll(&mut self, look: &Look<'_>, ledger: &mut dyn Ledger) -> Result<Looked> {
+        look.stop.check()?;
+        let may_skip = self.is_quiet(ledger);
+        if self.table.begin(look.stop, may_skip)? == Begun::Unchanged {
+            return Ok(Looked { complete: true, degraded: self.incomplete.text.clone(), ..Looked::default() });
+        }
+        let looked = self.look(look, ledger);
+        // A hold ended the look early: the next one must not be skipped.
+        let end = match &looked {
+            Ok(looked) if looked.hold.is_none() => End::Well,
+            _ => End::Broken,
+        };
+        self.table.end(end);
+        looked
+    }
+
+    fn probe(&mut self) -> Result<Vec<String>> {
+        self.within_snapshot(&crate::clock::Stop::new(), Self::findings)
+    }
+
+    fn explain(&mut self, key: &Key) -> Result<Vec<String>> {
+        self.within_snapshot(&crate::clock::Stop::new(), |source| source.story(key))
+    }
+}
+
+fn incomplete_text(settings: &TableSettings, no_watermark: u64, no_key: u64) -> Option<String> {
+    let one = |count: u64, what: &str, columns: &[String]| {
+        let rows = match count {
+            0 => return None,
+            1 => "1 row has".into(),
+            INCOMPLETE_MAX => format!("{count} rows or more have"),
+            _ => format!("{count} rows have"),
+        };
+        Some(format!("{rows} no {what} ({} is NULL) and can't be told", columns.join(" or ")))
+    };
+    let found = [one(no_watermark, "watermark", &settings.watermark), one(no_key, "key", &settings.key)];
+    let found: Vec<String> = found.into_iter().flatten().collect();
+    (!found.is_empty()).then(|| found.join("; "))
+}
+
+fn binding(settings: &TableSettings, location: &str) -> Binding {
+    let (what, query) = match &settings.from {
+        TableFrom::Table(name) => (format!("table {name}"), ""),
+        TableFrom::Query(query) => ("query".to_owned(), query.as_str()),
+    };
+    let query = query.split_whitespace().collect::<Vec<_>>().join(" ");
+    let filters = serde_json::json!({ "watermark": settings.watermark, "key": settings.key, "query": query });
+    Binding { location: format!("{location} {what}"), filters: filters.to_string() }
+}
