@@ -164,7 +164,7 @@ impl Count {
     /// Notes on standard error that there is nothing, or more.
     pub fn end(&self, nothing: &str) {
         if self.cut {
-            say(&format!("the newest {} are shown; --limit 0 shows all", self.limit));
+            say(&format!("there are more than {}; --limit 0 shows all", self.limit));
         } else if self.shown == 0 {
             say(nothing);
         }

@@ -67,11 +67,6 @@ pub fn seconds(at: Timestamp) -> String {
     at.strftime("%Y-%m-%dT%H:%M:%SZ").unwrap_or_else(|| at.to_rfc3339())
 }
 
-/// The thing, or `-`.
-pub fn dash(text: Option<&str>) -> String {
-    text.filter(|text| !text.is_empty()).map_or_else(|| "-".into(), super::output::safe)
-}
-
 /// `1 event`, `2 events`.
 pub fn counted(count: u64, noun: &str) -> String {
     let plural = match noun.strip_suffix('y') {

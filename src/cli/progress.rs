@@ -39,58 +39,76 @@ pub fn say(context: &Context) -> Say {
     })
 }
 
-/// One look's line on the terminal; gone when it is dropped.
+/// The line of one source's looks on the terminal; there only while a look is long.
 #[derive(Debug)]
 struct Bar {
     bars: MultiProgress,
     source: SourceName,
-    shown: Mutex<Shown>,
+    look: Mutex<Option<Look>>,
 }
 
+/// A look that goes on.
 #[derive(Debug)]
-struct Shown {
+struct Look {
     began: Instant,
     drawn: Option<Instant>,
     bar: Option<ProgressBar>,
+    listed: u64,
+    read: u64,
+    bytes: u64,
+}
+
+impl Look {
+    fn begin() -> Self {
+        Self { began: Instant::now(), drawn: None, bar: None, listed: 0, read: 0, bytes: 0 }
+    }
+
+    fn message(&self, source: &SourceName) -> String {
+        let (listed, read, bytes) = (HumanCount(self.listed), HumanCount(self.read), HumanBytes(self.bytes));
+        format!("{source}: {listed} seen, {read} read, {bytes}")
+    }
 }
 
 impl Bar {
     fn new(bars: MultiProgress, source: &SourceName) -> Self {
-        let shown = Shown { began: Instant::now(), drawn: None, bar: None };
-        Self { bars, source: source.clone(), shown: Mutex::new(shown) }
+        Self { bars, source: source.clone(), look: Mutex::new(None) }
     }
 }
 
 impl Progress for Bar {
     fn advance(&self, listed: u64, read: u64, bytes: u64) {
-        let Ok(mut shown) = self.shown.lock() else { return };
+        let Ok(mut look) = self.look.lock() else { return };
+        let look = look.get_or_insert_with(Look::begin);
+        look.listed += listed;
+        look.read += read;
+        look.bytes += bytes;
         let now = Instant::now();
-        let early = now.duration_since(shown.began) < SHOWN_AFTER;
-        if early || shown.drawn.is_some_and(|drawn| now.duration_since(drawn) < DRAWN_EVERY) {
+        let early = now.duration_since(look.began) < SHOWN_AFTER;
+        if early || look.drawn.is_some_and(|drawn| now.duration_since(drawn) < DRAWN_EVERY) {
             return;
         }
-        shown.drawn = Some(now);
-        let message = message(&self.source, listed, read, bytes);
-        let bar = shown.bar.get_or_insert_with(|| {
+        look.drawn = Some(now);
+        let message = look.message(&self.source);
+        let bar = look.bar.get_or_insert_with(|| {
             let style = ProgressStyle::with_template("{spinner} {wide_msg} {elapsed}").expect("a valid template");
             self.bars.add(ProgressBar::new_spinner().with_style(style))
         });
         bar.set_message(message);
         bar.tick();
     }
-}
 
-impl Drop for Bar {
-    fn drop(&mut self) {
-        let bar = self.shown.get_mut().ok().and_then(|shown| shown.bar.take());
-        if let Some(bar) = bar {
+    fn end(&self) {
+        let look = self.look.lock().ok().and_then(|mut look| look.take());
+        if let Some(bar) = look.and_then(|look| look.bar) {
             bar.finish_and_clear();
         }
     }
 }
 
-fn message(source: &SourceName, listed: u64, read: u64, bytes: u64) -> String {
-    format!("{source}: {} seen, {} read, {}", HumanCount(listed), HumanCount(read), HumanBytes(bytes))
+impl Drop for Bar {
+    fn drop(&mut self) {
+        self.end();
+    }
 }
 
 #[cfg(test)]
@@ -98,15 +116,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_look_is_told_in_one_line() {
-        let line = message(&SourceName::new("orders"), 1_200_000, 350, 3 * 1024 * 1024);
-        assert_eq!(line, "orders: 1,200,000 seen, 350 read, 3.00 MiB");
+    fn a_look_adds_up_and_is_told_in_one_line() {
+        let source = SourceName::new("orders");
+        let bar = Bar::new(MultiProgress::new(), &source);
+        bar.advance(1_200_000, 300, 2 * 1024 * 1024);
+        bar.advance(0, 50, 1024 * 1024);
+        let line = bar.look.lock().expect("no panic").as_ref().map(|look| look.message(&source));
+        assert_eq!(line.as_deref(), Some("orders: 1,200,000 seen, 350 read, 3.00 MiB"));
     }
 
     #[test]
-    fn a_short_look_shows_nothing() {
+    fn a_short_look_shows_nothing_and_each_look_begins_at_zero() {
         let bar = Bar::new(MultiProgress::new(), &SourceName::new("orders"));
         bar.advance(1, 1, 1);
-        assert!(bar.shown.lock().expect("no panic").bar.is_none());
+        assert!(bar.look.lock().expect("no panic").as_ref().is_some_and(|look| look.bar.is_none()));
+        bar.end();
+        assert!(bar.look.lock().expect("no panic").is_none());
     }
 }

@@ -311,3 +311,111 @@ fn spooled_names(page: &CommitPage) -> Vec<String> {
     };
     page.events.iter().filter_map(name).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::change::{Facts, Fingerprint};
+    use crate::clock::SystemClock;
+    use crate::setting::Interval;
+    use crate::source::settings::{
+        Schedule, Settle, SourceKind, SourceSettings, SqliteSettings, Start, TableFrom, TableSettings, Unrouted,
+    };
+    use crate::source::{Accepted, Hold, HoldReason};
+    use crate::store::sqlite::SqliteStore;
+    use crate::store::{Operation, PollEnded, SourceRegistration};
+
+    fn plan() -> SourcePlan {
+        let table = TableSettings {
+            from: TableFrom::Table("t".into()),
+            watermark: vec!["at".into()],
+            key: vec!["id".into()],
+            settle: Settle::Auto,
+            page: 10,
+            start: Start::All,
+            track_keys: true,
+        };
+        let settings = SourceSettings {
+            name: SourceName::new("orders"),
+            was: None,
+            to: Vec::new(),
+            routes: Vec::new(),
+            unrouted: Unrouted::Ignore,
+            schedule: Schedule::Every(Interval::from_secs(1)),
+            max_new: Some(1),
+            poll_timeout: None,
+            max_size: None,
+            kind: SourceKind::Sqlite(SqliteSettings { path: "t.db".into(), init: None, table }),
+        };
+        SourcePlan::new(&settings, "main", &HashMap::new()).expect("a plan without routes")
+    }
+
+    /// One poll that sees a file of this name with this content; returns how many events it told.
+    fn poll(store: &SqliteStore, spool: &Spool, plan: &SourcePlan, content: &[u8]) -> u64 {
+        let clock = SystemClock::new();
+        let lease = store.begin_poll(&plan.name, clock.now()).expect("begins");
+        let used = lease.accepted != Accepted::default();
+        let (mut outlet, mut refused_before) = (Storing(store), HashMap::new());
+        let mut ledger = PollLedger {
+            plan,
+            store,
+            outlet: &mut outlet,
+            spool,
+            captures: false,
+            clock: &clock,
+            nature: Nature::File,
+            policy: Policy { tracks_keys: true, received: false, pruned_revision: 0 },
+            lease: lease.clone(),
+            refused_before: &mut refused_before,
+            tally: Tally::default(),
+        };
+        let version = Version {
+            fingerprint: Some(Fingerprint::of(content)),
+            facts: Facts::File { size: content.len() as u64, modified: None },
+            content: None,
+            tuple: None,
+            note: Box::default(),
+            settled: false,
+            from: None,
+        };
+        let entry = Entry { key: Key::from("a.csv"), sight: Sight::Version(Box::new(version)) };
+        ledger.commit(Page { entries: vec![entry], ..Page::default() }).expect("commits");
+        let told = ledger.tally.told;
+        store.end_poll(&lease, ended(&clock, None, used)).expect("ends");
+        told
+    }
+
+    fn ended(clock: &SystemClock, hold: Option<Hold>, accepted_used: bool) -> PollEnded {
+        PollEnded {
+            began: clock.now(),
+            ended: clock.now(),
+            completed: true,
+            binding: None,
+            error: None,
+            degraded: None,
+            hold,
+            waiting: 0,
+            waiting_shown: None,
+            accepted_used,
+            unrouted: 0,
+        }
+    }
+
+    #[test]
+    fn what_is_skipped_is_remembered_and_only_its_next_version_is_told() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let store = SqliteStore::open(&folder.path().join("s.db")).expect("a new store");
+        let spool = Spool::new(folder.path().join("spool"), "1", u64::MAX, 0);
+        let (plan, clock) = (plan(), SystemClock::new());
+        let registration = SourceRegistration { name: plan.name.clone(), was: None, kind: "sqlite" };
+        store.register(&[registration], &[], clock.now()).expect("registers");
+        let lease = store.begin_poll(&plan.name, clock.now()).expect("begins");
+        let hold = Hold { reason: HoldReason::MaxNew, detail: String::new() };
+        store.end_poll(&lease, ended(&clock, Some(hold), false)).expect("ends held");
+        store.operate(&Operation::CursorSkip { source: "orders".into() }, clock.now()).expect("held by max_new");
+
+        assert_eq!(poll(&store, &spool, &plan, b"one"), 0, "skipped");
+        assert_eq!(poll(&store, &spool, &plan, b"one"), 0, "known");
+        assert_eq!(poll(&store, &spool, &plan, b"two"), 1, "told again");
+    }
+}

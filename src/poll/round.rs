@@ -177,6 +177,7 @@ impl Poller {
             tally: Tally::default(),
         };
         let looked = self.source.poll(&look, &mut ledger);
+        self.progress.end();
         (looked, ledger.tally)
     }
 

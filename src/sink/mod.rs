@@ -96,7 +96,12 @@ pub trait Sink: Send + Sync {
 pub fn open(settings: &SinkSettings, spool: &Spool, run_folder: &Path) -> Result<Arc<dyn Sink>> {
     let SinkSettings { name, delivery, kind } = settings;
     let opened: Result<Arc<dyn Sink>> = match kind {
-        SinkKind::Http(http) => http::HttpSink::new(http, delivery, spool.clone()).map(|sink| Arc::new(sink) as _),
+        SinkKind::Http(http) => http::HttpSink::new(http, delivery, spool.clone()).map(|sink| {
+            if sink.is_exposed() {
+                tracing::warn!(sink = %name, "the sink's url is http and not this machine, so events travel unencrypted");
+            }
+            Arc::new(sink) as _
+        }),
         SinkKind::Script(script) => {
             script::ScriptSink::new(script, delivery, name, spool.clone(), run_folder.to_owned())
                 .map(|sink| Arc::new(sink) as _)

@@ -328,8 +328,11 @@ pub trait Wake: Send + Sync {
 
 /// Told how far a long look has come.
 pub trait Progress: Send + Sync + std::fmt::Debug {
-    /// So many entries were listed and so many were read, in so many bytes.
+    /// So many more entries were listed and so many more were read, in so many bytes.
     fn advance(&self, listed: u64, read: u64, bytes: u64);
+
+    /// The look is over.
+    fn end(&self) {}
 }
 
 /// Progress that nobody watches.

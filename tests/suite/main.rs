@@ -4,6 +4,8 @@ mod command;
 mod configuration;
 mod delivering;
 mod folder;
+mod listening;
+mod operating;
 mod running;
 mod sending;
 mod store;

@@ -70,9 +70,15 @@ impl Stand {
     }
 
     async fn run(&self, event: &Event) -> Report {
-        let report = self.sink().attempt(attempt(event)).await.expect("theirs");
+        let sink = self.sink();
+        let report = sink.attempt(attempt(event)).await.expect("theirs");
+        drop(sink);
         if self.run_folder().exists() {
-            assert_eq!(std::fs::read_dir(self.run_folder()).expect("list").count(), 0, "the attempt left its folder");
+            assert_eq!(
+                std::fs::read_dir(self.run_folder()).expect("list").count(),
+                0,
+                "nothing of the attempt is left"
+            );
         }
         report
     }
@@ -253,6 +259,7 @@ async fn an_attempt_that_is_given_up_ends_its_group_and_removes_its_folder() {
         }
     };
     drop(running);
+    drop(sink);
     let (folder, path) = (stand.run_folder(), stand.path("pids"));
     let gone = tokio::task::spawn_blocking(move || {
         wait_until("the group is gone", || !pids.split_whitespace().any(is_alive));

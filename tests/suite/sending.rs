@@ -187,6 +187,12 @@ async fn misbehaviour_has_the_outcome_of_the_contract_and_a_line_that_says_what_
 }
 
 #[tokio::test]
+async fn answers_that_only_inform_are_passed_over() {
+    let report = outcome_of(Answer::fault(Fault::InformFirst).body("done")).await;
+    assert_eq!((report.outcome, report.code, report.output), (Outcome::Delivered, Some(200), b"done".to_vec()));
+}
+
+#[tokio::test]
 async fn a_complete_head_is_an_answer_whatever_happens_to_its_body() {
     for fault in [Fault::ResetAfterHead, Fault::ShortBody, Fault::EndlessBody] {
         let report = outcome_of(Answer::fault(fault).body("hello")).await;
@@ -313,6 +319,24 @@ async fn tls_is_verified_and_a_bad_certificate_is_named() {
                 assert!(receiver.received().is_empty());
             }
         }
+    }
+}
+
+#[tokio::test]
+async fn a_client_certificate_is_shown_where_the_receiver_asks_for_one() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let authority = Authority::new("plant");
+    let ca = Some(authority.write(folder.path()));
+    let (cert, key) = authority.issue("highwater").write(folder.path());
+    let without = TlsSettings { ca, ..TlsSettings::default() };
+    let with = TlsSettings { cert: Some(cert), key: Some(key), ..without.clone() };
+    let server = authority.issue("localhost");
+    let event = file_event("a.csv", None);
+    for (tls, outcome, words) in [(with, Outcome::Delivered, "204"), (without, Outcome::Fault, "client certificate")] {
+        let receiver = Receiver::start_mutual_tls(server.chain.clone(), server.key.clone_key(), authority.der.clone());
+        let report = send(&open(&tls_settings(&receiver, tls)), &event).await.expect("theirs");
+        assert_eq!(report.outcome, outcome, "{}", report.summary);
+        assert!(report.summary.contains(words), "{}", report.summary);
     }
 }
 

@@ -30,7 +30,8 @@ pub fn tell(records: &dyn Records, source: &SourceName, key: &Key, now: Timestam
     let stored = records.sources()?.into_iter().find(|record| record.name == *source);
     print("source", stored.iter().flat_map(|record| source_lines(record, now)), out)?;
     let known = records.known(source, std::slice::from_ref(key))?.into_iter().next().flatten();
-    print("known", known_lines(known.as_ref()), out)?;
+    let newest = newest_events(records, source, key)?;
+    print("known", known_lines(known.as_ref(), newest.len()), out)?;
     let waiting = records.waiting(source)?.into_iter().filter(|waiting| waiting.key == *key);
     print("waiting", waiting.map(|it| waiting_line(&it.reason, it.since, it.until)), out)?;
     let mut refused = None;
@@ -42,7 +43,7 @@ pub fn tell(records: &dyn Records, source: &SourceName, key: &Key, now: Timestam
     })?;
     print("refused", refused, out)?;
     print("after", records.action(source, key)?.map(|action| safe(&action)), out)?;
-    events(records, source, key, now, out)
+    tell_events(records, &newest, now, out)
 }
 
 fn source_lines(record: &SourceRecord, now: Timestamp) -> Vec<String> {
@@ -63,8 +64,11 @@ fn source_lines(record: &SourceRecord, now: Timestamp) -> Vec<String> {
     lines
 }
 
-fn known_lines(known: Option<&Known>) -> Vec<String> {
-    let Some(known) = known else { return vec!["never told".into()] };
+fn known_lines(known: Option<&Known>, events: usize) -> Vec<String> {
+    let Some(known) = known else {
+        let why = if events == 0 { "never told" } else { "nothing is kept: the cursor is beyond what was told" };
+        return vec![why.into()];
+    };
     let told = match (known.revision, known.fingerprint) {
         (0, _) => "only remembered, never told".into(),
         (revision, Some(fingerprint)) => format!("told as revision {revision}, sha256 {}", fingerprint.to_hex()),
@@ -83,7 +87,7 @@ fn waiting_line(reason: &str, since: Timestamp, until: Option<Timestamp>) -> Str
     format!("{}, since {}{until}", safe(reason), seconds(since))
 }
 
-fn events(records: &dyn Records, source: &SourceName, key: &Key, now: Timestamp, out: &mut Out<'_>) -> Result<()> {
+fn newest_events(records: &dyn Records, source: &SourceName, key: &Key) -> Result<Vec<EventRecord>> {
     let filter = EventFilter {
         source: Some(source.clone()),
         key: Some(key.clone()),
@@ -95,6 +99,10 @@ fn events(records: &dyn Records, source: &SourceName, key: &Key, now: Timestamp,
         newest.push(record);
         Ok(true)
     })?;
+    Ok(newest)
+}
+
+fn tell_events(records: &dyn Records, newest: &[EventRecord], now: Timestamp, out: &mut Out<'_>) -> Result<()> {
     let holds = Holds::load(records, now)?;
     for record in newest.iter().take(EVENTS_TOLD) {
         let event = &record.event;
@@ -118,7 +126,7 @@ fn events(records: &dyn Records, source: &SourceName, key: &Key, now: Timestamp,
         }
     }
     if newest.len() > EVENTS_TOLD {
-        out.line(format_args!("  older events: \"highwater events --source {source} --key ...\" lists them"))?;
+        out.line("  older events: \"highwater events --source ... --key ...\" lists them")?;
     }
     Ok(())
 }
@@ -130,7 +138,8 @@ mod tests {
 
     #[test]
     fn what_was_never_seen_what_was_only_remembered_and_what_was_told_are_told_apart() {
-        assert_eq!(known_lines(None), ["never told"]);
+        assert_eq!(known_lines(None, 0), ["never told"]);
+        assert!(known_lines(None, 1)[0].contains("the cursor is beyond"));
         let mut known = Known {
             fingerprint: None,
             revision: 0,
@@ -139,11 +148,11 @@ mod tests {
             note: Box::default(),
             size: 0,
         };
-        assert_eq!(known_lines(Some(&known))[0], "only remembered, never told");
+        assert_eq!(known_lines(Some(&known), 0)[0], "only remembered, never told");
         known.revision = 2;
         known.fingerprint = Some(Fingerprint::of(b""));
         known.presence = Presence::Absent;
-        let lines = known_lines(Some(&known));
+        let lines = known_lines(Some(&known), 1);
         assert!(lines[0].starts_with("told as revision 2, sha256 e3b0c442"), "{lines:?}");
         assert!(lines[1].contains("not told"), "{lines:?}");
     }

@@ -31,6 +31,9 @@ pub struct SourceLine {
     pub last_poll: Option<String>,
     pub last_error: Option<String>,
     pub cursor: Option<String>,
+    /// When it was polled last, for people.
+    #[serde(skip)]
+    pub polled: Option<Timestamp>,
     /// What a degraded source suffers from, for people.
     #[serde(skip)]
     pub degraded: Option<String>,
@@ -97,6 +100,7 @@ fn source_line(name: &str, kind: &str, stored: Option<&SourceRecord>, now: Times
         last_poll: stored.and_then(|record| record.last_poll).map(Timestamp::to_rfc3339),
         last_error: stored.and_then(|record| record.last_error.clone()),
         cursor: stored.and_then(|record| record.cursor.clone()),
+        polled: stored.and_then(|record| record.last_poll),
         degraded: stored.and_then(|record| record.degraded.clone()),
         last_success: stored.and_then(|record| record.last_success),
     }

@@ -1,7 +1,7 @@
 //! The status for people: two tables, and below them a line for each thing that needs attention.
 
 use super::report::{Report, SinkLine, SourceLine};
-use crate::cli::listing::{Listing, dash, seconds};
+use crate::cli::listing::{Listing, time};
 use crate::cli::output::{Out, safe};
 use crate::error::Result;
 
@@ -41,7 +41,7 @@ fn source_row(source: &SourceLine) -> Vec<String> {
         source.waiting.to_string(),
         source.events.to_string(),
         source.refused.to_string(),
-        dash(source.last_poll.as_deref().map(|at| at.split('.').next().unwrap_or(at))),
+        time(source.polled),
     ]
 }
 
@@ -54,7 +54,7 @@ fn sink_row(sink: &SinkLine) -> Vec<String> {
         sink.retrying.to_string(),
         sink.dead.to_string(),
         sink.delivered.to_string(),
-        sink.oldest.map_or_else(|| "-".into(), seconds),
+        time(sink.oldest),
     ]
 }
 

@@ -16,7 +16,7 @@ use self::content::Payload;
 use self::url::Url;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Spool;
-use crate::net::client::{AnswerLimits, Client};
+use crate::net::client::{AnswerLimits, Client, Security};
 use crate::net::signature::Signing;
 use crate::net::tls;
 use crate::setting::Secret;
@@ -55,7 +55,9 @@ impl HttpSink {
     pub fn new(settings: &HttpSettings, delivery: &DeliverySettings, spool: Spool) -> Result<Self> {
         let url = Url::new(&settings.url)?;
         let idle_max = usize::try_from(delivery.concurrency).unwrap_or(usize::MAX).max(1);
-        tls::server_name(&settings.tls, url.host()?.host().unwrap_or_default())?;
+        if url.security() == Security::Tls {
+            tls::server_name(&settings.tls, url.host()?.host().unwrap_or_default())?;
+        }
         let method = Method::from_bytes(settings.method.as_bytes()).ok().filter(|method| *method != Method::CONNECT);
         let method = method.ok_or_else(|| {
             Error::new(ErrorKind::Config, format!("method = \"{}\" is not a method; use POST or PUT", settings.method))

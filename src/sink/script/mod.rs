@@ -18,6 +18,7 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::Stdio;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -27,7 +28,7 @@ use tokio::process::Command;
 use self::drain::Drain;
 use self::environment::{INHERITED, PATH_DEFAULT, Variables};
 use self::group::Group;
-use self::stage::Stage;
+use self::stage::{Slots, Stage};
 use crate::change::Kind;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Spool;
@@ -45,7 +46,7 @@ pub struct ScriptSink {
     name: SinkName,
     timeout: Duration,
     spool: Spool,
-    run_folder: PathBuf,
+    slots: Arc<Slots>,
     inherited: Variables,
 }
 
@@ -79,7 +80,7 @@ impl ScriptSink {
             name: name.clone(),
             timeout: delivery.timeout.duration(),
             spool,
-            run_folder,
+            slots: Slots::new(run_folder),
             inherited: inherited.collect(),
         })
     }
@@ -119,13 +120,13 @@ impl ScriptSink {
             Ok(program) => program,
             Err(why) => return Ok(Err(Report::new(Outcome::Fault, why))),
         };
-        variables.extend(environment::facts(attempt, &self.name, &stage.event_file(), stage.file()));
+        variables.extend(environment::facts(attempt, &self.name, stage.event_file(), stage.file()));
         let (output, written) = std::io::pipe().map_err(|e| Error::io("make a pipe for a script", e))?;
         let written_too = written.try_clone().map_err(|e| Error::io("make a pipe for a script", e))?;
         let output = pipe::Receiver::from_owned_fd(output.into()).map_err(|e| Error::io("read from a script", e))?;
         // A file instead of a pipe: a script that ignores its input breaks nothing, and nothing has to be written to it.
         let stdin = match (self.settings.stdin, stage.file()) {
-            (Stdin::Event, _) => Stdio::from(open(&stage.event_file())?),
+            (Stdin::Event, _) => Stdio::from(open(stage.event_file())?),
             (Stdin::Content, Some(file)) => Stdio::from(open(file)?),
             (Stdin::Content, None) | (Stdin::None, _) => Stdio::null(),
         };
@@ -178,8 +179,8 @@ impl Sink for ScriptSink {
         if let Some(why) = self.impossible(&attempt) {
             return Ok(Report::new(Outcome::Dead, why));
         }
-        let (run_folder, event, spool) = (self.run_folder.clone(), attempt.event.clone(), self.spool.clone());
-        let staged = tokio::task::spawn_blocking(move || Stage::new(&run_folder, &event, &spool)).await;
+        let (slots, event, spool) = (self.slots.clone(), attempt.event.clone(), self.spool.clone());
+        let staged = tokio::task::spawn_blocking(move || Stage::new(&slots, &event, &spool)).await;
         let stage = staged.map_err(|e| Error::internal("prepare the folder of a script").because(e))??;
         match self.prepare(&attempt, &stage)? {
             Ok(prepared) => self.run(prepared, stage).await,

@@ -1,5 +1,9 @@
 //! What a script finds in the file system: a private folder with the event and a read-only copy of the announced bytes.
 //! The folder also names the running attempt for the next start, should we be killed (`survivors`).
+//!
+//! Folders are kept and used again: making and removing one costs several times as much as starting a program (3 ms
+//! against 1 ms on ext4). The event's file has another name in each attempt, so that attempts are not mistaken for each
+//! other.
 
 use std::ffi::OsStr;
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -8,51 +12,99 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use crate::change::Content;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, Spool};
 use crate::sink::placeholder;
 
-/// The event's JSON within an attempt's folder.
-pub const EVENT_FILE: &str = "event.json";
 /// The process group within an attempt's folder.
 pub const GROUP_FILE: &str = "group";
-const CONTENT_FOLDER: &str = "content";
+
+const EVENT_PREFIX: &str = "event-";
+const EVENT_SUFFIX: &str = ".json";
 
 /// A copy's name has at most this many bytes; of longer ones the end is kept, with the extension.
 pub const NAME_BYTES_MAX: usize = 200;
 
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
-/// The folder of one attempt; removed when dropped.
+/// The folders of one sink that are free to be used.
+#[derive(Debug)]
+pub struct Slots {
+    run_folder: PathBuf,
+    free: Mutex<Vec<PathBuf>>,
+}
+
+/// The folder of one attempt; its files are removed when it is dropped.
 #[derive(Debug)]
 pub struct Stage {
+    slots: Arc<Slots>,
     folder: PathBuf,
+    event_file: PathBuf,
     file: Option<PathBuf>,
+    is_left: bool,
+}
+
+/// Whether a file of an attempt's folder is its event.
+pub fn is_event_file(name: &OsStr) -> bool {
+    let number = name.to_str().and_then(|name| name.strip_prefix(EVENT_PREFIX)?.strip_suffix(EVENT_SUFFIX));
+    number.is_some_and(|number| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
+}
+
+impl Slots {
+    /// Folders below `run_folder`, which must be absolute; it is made when it is needed.
+    pub fn new(run_folder: PathBuf) -> Arc<Self> {
+        Arc::new(Self { run_folder, free: Mutex::default() })
+    }
+
+    fn take(&self) -> Result<PathBuf> {
+        let free = self.free.lock().expect("no holder of the slots panics").pop();
+        free.filter(|folder| folder.is_dir()).map_or_else(|| make_folder(&self.run_folder), Ok)
+    }
+
+    /// Takes a folder back; one in which something is left is removed instead.
+    fn give_back(&self, folder: PathBuf) -> io::Result<()> {
+        if fs::read_dir(&folder)?.next().is_some() {
+            return fs::remove_dir_all(&folder);
+        }
+        self.free.lock().expect("no holder of the slots panics").push(folder);
+        Ok(())
+    }
+}
+
+impl Drop for Slots {
+    fn drop(&mut self) {
+        for folder in self.free.get_mut().expect("no holder of the slots panics") {
+            // Empty and harmless; the next start removes what stays.
+            let _ = fs::remove_dir(folder);
+        }
+    }
 }
 
 impl Stage {
-    /// Makes the folder below `run_folder`, which must be absolute. Blocks.
+    /// Prepares a folder for `event`. Blocks.
     ///
     /// # Errors
     /// Ours: no room, no permission, a spool file that is not there.
-    pub fn new(run_folder: &Path, event: &Event, spool: &Spool) -> Result<Self> {
-        let folder = make_folder(run_folder)?;
-        let mut stage = Self { folder, file: None };
-        let event_file = stage.event_file();
-        let mut file = create(&event_file, 0o600)?;
+    pub fn new(slots: &Arc<Slots>, event: &Event, spool: &Spool) -> Result<Self> {
+        let folder = slots.take()?;
+        let number = NEXT.fetch_add(1, Ordering::Relaxed);
+        let event_file = folder.join(format!("{EVENT_PREFIX}{number}{EVENT_SUFFIX}"));
+        let mut stage = Self { slots: slots.clone(), folder, event_file, file: None, is_left: false };
+        let mut file = create(&stage.event_file, 0o600)?;
         let body = [&event.body[..], b"\n"].concat();
-        file.write_all(&body).map_err(|e| Error::io(format!("write {}", event_file.display()), e))?;
+        file.write_all(&body).map_err(|e| Error::io(format!("write {}", stage.event_file.display()), e))?;
         if let Some(content) = &event.content {
-            stage.file = Some(stage.copy(content, placeholder::name(event), spool)?);
+            stage.copy(content, placeholder::name(event), spool)?;
         }
         Ok(stage)
     }
 
     /// The file with the event's JSON and a newline.
-    pub fn event_file(&self) -> PathBuf {
-        self.folder.join(EVENT_FILE)
+    pub fn event_file(&self) -> &Path {
+        &self.event_file
     }
 
     /// The copy of the content, where there is one.
@@ -67,16 +119,26 @@ impl Stage {
     }
 
     /// Leaves the folder for the next start to find.
-    pub fn leave(self) {
-        std::mem::forget(self);
+    pub fn leave(mut self) {
+        self.is_left = true;
     }
 
-    fn copy(&self, content: &Content, name: &[u8], spool: &Spool) -> Result<PathBuf> {
-        let folder = self.folder.join(CONTENT_FOLDER);
-        let made = DirBuilder::new().mode(0o700).create(&folder);
-        made.map_err(|e| Error::io(format!("make {}", folder.display()), e))?;
-        let path = folder.join(safe_name(name));
+    fn clear(&self) -> io::Result<()> {
+        let group = self.folder.join(GROUP_FILE);
+        // The event goes last: without it, nobody looks for the attempt's processes.
+        for path in self.file.iter().chain([&group, &self.event_file]) {
+            match fs::remove_file(path) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return fs::remove_dir_all(&self.folder),
+                _ => {}
+            }
+        }
+        self.slots.give_back(self.folder.clone())
+    }
+
+    fn copy(&mut self, content: &Content, name: &[u8], spool: &Spool) -> Result<()> {
+        let path = self.folder.join(safe_name(name));
         let mut copy = create(&path, 0o400)?;
+        self.file = Some(path.clone());
         let context = || format!("copy the content to {}", path.display());
         match content {
             Content::Inline(bytes) => copy.write_all(bytes).map_err(|e| Error::io(context(), e))?,
@@ -94,14 +156,17 @@ impl Stage {
                 }
             }
         }
-        Ok(path)
+        Ok(())
     }
 }
 
 impl Drop for Stage {
     fn drop(&mut self) {
-        if let Err(error) = fs::remove_dir_all(&self.folder) {
-            tracing::warn!(path = %self.folder.display(), %error, "the folder of a script's attempt was not removed");
+        if self.is_left {
+            return;
+        }
+        if let Err(error) = self.clear() {
+            tracing::warn!(path = %self.folder.display(), %error, "the files of a script's attempt were not removed");
         }
     }
 }
@@ -133,7 +198,8 @@ fn create(path: &Path, mode: u32) -> Result<File> {
 /// A name that stays within its folder and ends as the original does.
 fn safe_name(name: &[u8]) -> PathBuf {
     let mut name = name.rsplit(|b| *b == b'/').next().unwrap_or_default();
-    if matches!(name, b"" | b"." | b"..") || name.contains(&0) {
+    let is_ours = name == GROUP_FILE.as_bytes() || is_event_file(OsStr::from_bytes(name));
+    if matches!(name, b"" | b"." | b"..") || name.contains(&0) || is_ours {
         name = b"content";
     }
     let mut cut = name.len().saturating_sub(NAME_BYTES_MAX);
@@ -164,7 +230,8 @@ mod tests {
         let large = writer.finish().expect("finish");
         for (content, size) in [(Content::Inline(b"small".to_vec()), 5), (large, 100_000)] {
             let run_folder = folder.path().join("run");
-            let stage = Stage::new(&run_folder, &file_event(b"a/b c.csv", Some(content)), &spool).expect("stage");
+            let slots = Slots::new(run_folder.clone());
+            let stage = Stage::new(&slots, &file_event(b"a/b c.csv", Some(content)), &spool).expect("stage");
             let file = stage.file().expect("captured").to_owned();
             assert!(file.ends_with("b c.csv") && file.is_absolute());
             let metadata = fs::metadata(&file).expect("there");
@@ -173,7 +240,14 @@ mod tests {
                 assert_eq!(fs::metadata(private).expect("there").permissions().mode() & 0o777, 0o700);
             }
             assert!(fs::read(stage.event_file()).expect("event").ends_with(b"}\n"));
+            let used = stage.folder.clone();
             drop(stage);
+            assert_eq!(fs::read_dir(&used).expect("kept for the next").count(), 0);
+            let next = Stage::new(&slots, &file_event(b"b", None), &spool).expect("stage");
+            assert_eq!(next.folder, used);
+            fs::write(used.join("left by the script"), "x").expect("write");
+            drop(next);
+            drop(slots);
             assert_eq!(fs::read_dir(&run_folder).expect("list").count(), 0);
         }
     }
@@ -185,8 +259,10 @@ mod tests {
         fs::create_dir_all(spool.folder()).expect("make");
         fs::write(spool.path_of("x.bin"), b"short").expect("write");
         let event = file_event(b"a", Some(Content::Spooled { name: "x.bin".into(), size: 6 }));
-        let error = Stage::new(&folder.path().join("run"), &event, &spool).expect_err("short");
+        let slots = Slots::new(folder.path().join("run"));
+        let error = Stage::new(&slots, &event, &spool).expect_err("short");
         assert_eq!(error.kind(), ErrorKind::Corrupt);
+        drop(slots);
         assert_eq!(fs::read_dir(folder.path().join("run")).expect("list").count(), 0);
     }
 
@@ -201,6 +277,9 @@ mod tests {
             (b"a\nb.csv", b"a\nb.csv"),
             (b"caf\xe9.txt", b"caf\xe9.txt"),
             (b"-rf", b"-rf"),
+            (b"group", b"content"),
+            (b"event-12.json", b"content"),
+            (b"event-a.json", b"event-a.json"),
             (&long, &long[long.len() - NAME_BYTES_MAX..]),
         ] {
             assert_eq!(safe_name(name).as_os_str().as_bytes(), expected);

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 
 use super::process::{Process, boot};
-use super::stage::{EVENT_FILE, GROUP_FILE};
+use super::stage::{GROUP_FILE, is_event_file};
 use crate::error::{Error, ErrorKind, Result};
 
 const TERM_GRACE: Duration = Duration::from_secs(10);
@@ -21,8 +21,8 @@ const LOOK_AGAIN: Duration = Duration::from_millis(20);
 /// An attempt that did not come to its end.
 struct Remains {
     folder: PathBuf,
-    /// What the attempt's processes were started with.
-    variable: Vec<u8>,
+    /// What the attempt's processes were started with; none in a folder that was free.
+    variable: Option<Vec<u8>>,
     /// The leader, if it was noted.
     leader: Option<(Pid, u64)>,
 }
@@ -77,11 +77,16 @@ fn unfinished(run_folder: &Path) -> Result<Vec<Remains>> {
         if !is_attempt(&folder) {
             continue;
         }
-        let variable = [b"HIGHWATER_EVENT_FILE=", folder.join(EVENT_FILE).as_os_str().as_bytes()].concat();
+        let variable = event_file(&folder).map(|file| [b"HIGHWATER_EVENT_FILE=", file.as_os_str().as_bytes()].concat());
         let noted = fs::read_to_string(folder.join(GROUP_FILE)).unwrap_or_default();
         remains.push(Remains { leader: leader(&noted, &boot), folder, variable });
     }
     Ok(remains)
+}
+
+fn event_file(folder: &Path) -> Option<PathBuf> {
+    let found = fs::read_dir(folder).ok()?.flatten().find(|entry| is_event_file(&entry.file_name()));
+    found.map(|entry| entry.path())
 }
 
 /// Folders of attempts are named `PROCESS-NUMBER`; nothing else is touched.
@@ -100,20 +105,21 @@ fn leader(noted: &str, boot: &str) -> Option<(Pid, u64)> {
 }
 
 fn processes(attempt: &Remains) -> Vec<Process> {
+    let Some(variable) = &attempt.variable else { return Vec::new() };
     let leader = attempt.leader.filter(|(pid, started)| Process::of(*pid).is_some_and(|p| p.started == *started));
     let in_group = |process: &Process| leader.is_some_and(|(pid, _)| process.group == pid.as_raw_nonzero().get());
     let mine = rustix::process::getpid();
     let all = Process::all().into_iter().filter(|process| process.pid != mine);
-    all.filter(|process| in_group(process) || process.has_variable(&attempt.variable)).collect()
+    all.filter(|process| in_group(process) || process.has_variable(variable)).collect()
 }
 
 fn end(attempt: &Remains, mut alive: Vec<Process>) -> Result<()> {
     signal(&alive, Signal::TERM);
-    if is_gone_within(attempt, &mut alive, TERM_GRACE, |_| {}) {
+    // The group may grow while it is being ended: whoever comes in addition gets the signal too.
+    if is_gone_within(attempt, &mut alive, TERM_GRACE, |newcomers, _| signal(newcomers, Signal::TERM)) {
         return Ok(());
     }
-    // The group may grow while it is being ended, so the signal is repeated to whoever is found.
-    if is_gone_within(attempt, &mut alive, KILL_WAIT, |rest| signal(rest, Signal::KILL)) {
+    if is_gone_within(attempt, &mut alive, KILL_WAIT, |_, rest| signal(rest, Signal::KILL)) {
         return Ok(());
     }
     let numbers: Vec<String> = alive.iter().map(|process| process.pid.as_raw_nonzero().to_string()).collect();
@@ -121,26 +127,27 @@ fn end(attempt: &Remains, mut alive: Vec<Process>) -> Result<()> {
     Err(Error::new(ErrorKind::Unavailable, fact))
 }
 
-/// Looks until no process of the attempt is left. Those in `alive` are followed by number and start time: once their
-/// leader is gone, nothing else tells that they belong together.
+/// Looks until no process of the attempt is left; `at_each_look` gets those that were not in `alive`, and all. Those in
+/// `alive` are followed by number and start time: once their leader is gone, nothing else tells that they belong together.
 fn is_gone_within(
     attempt: &Remains,
     alive: &mut Vec<Process>,
     wait: Duration,
-    mut at_each_look: impl FnMut(&[Process]),
+    mut at_each_look: impl FnMut(&[Process], &[Process]),
 ) -> bool {
     let deadline = Instant::now() + wait;
     loop {
-        let found = processes(attempt);
-        alive.retain(|process| is_running(process) && !found.iter().any(|other| other.pid == process.pid));
-        alive.extend(found);
+        alive.retain(is_running);
+        let mut newcomers = processes(attempt);
+        newcomers.retain(|process| !alive.iter().any(|known| known.pid == process.pid));
+        alive.extend(&newcomers);
         if alive.is_empty() {
             return true;
         }
         if Instant::now() >= deadline {
             return false;
         }
-        at_each_look(alive);
+        at_each_look(&newcomers, alive);
         thread::sleep(LOOK_AGAIN);
     }
 }
@@ -165,9 +172,12 @@ mod tests {
 
     use super::*;
 
+    const EVENT_FILE: &str = "event-7.json";
+
     fn attempt_folder(run_folder: &Path, name: &str) -> PathBuf {
         let folder = run_folder.join(name);
         fs::create_dir_all(&folder).expect("make");
+        fs::write(folder.join(EVENT_FILE), "{}").expect("write");
         folder
     }
 
@@ -213,6 +223,18 @@ mod tests {
         let left: Vec<_> = fs::read_dir(run_folder.path()).expect("list").flatten().map(|e| e.file_name()).collect();
         assert_eq!(left, ["not-ours"]);
         assert_eq!(end_survivors(run_folder.path()).expect("nothing left"), 0);
+    }
+
+    #[test]
+    fn what_a_finished_attempt_left_running_on_purpose_is_not_ended() {
+        let run_folder = tempfile::tempdir().expect("a temporary folder");
+        let folder = attempt_folder(run_folder.path(), "1-1");
+        let mut daemon = start("echo up; exec sleep 1000", Some(&folder));
+        fs::rename(folder.join(EVENT_FILE), folder.join("event-8.json")).expect("the next attempt in this folder");
+        assert_eq!(end_survivors(run_folder.path()).expect("nothing to end"), 0);
+        assert!(daemon.try_wait().expect("our child").is_none(), "it still runs");
+        daemon.kill().expect("kill");
+        daemon.wait().expect("reap");
     }
 
     #[test]

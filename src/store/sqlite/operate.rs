@@ -287,17 +287,18 @@ impl Operating<'_> {
             Some("mass_removal") if wanted == Wanted::No => ACCEPTED_REMOVALS | SILENT_REMOVALS,
             Some("max_new") => ACCEPTED_NEW,
             Some("mass_removal") => ACCEPTED_REMOVALS,
-            Some("location_changed" | "identity_changed") => ACCEPTED_PLACE,
+            Some("location_changed" | "identity_changed") if wanted == Wanted::Yes => ACCEPTED_PLACE,
             Some(other) => {
+                let verb = if wanted == Wanted::Yes { "accepted" } else { "skipped" };
                 let fact = format!(
-                    "source {source} is held by {other}, which can't be accepted; `highwater status` says what ends it"
+                    "source {source} is held by {other}, which can't be {verb}; `highwater status` says what ends it"
                 );
                 return Err(Error::new(ErrorKind::Usage, fact));
             }
             None => {
                 return Err(Error::new(
                     ErrorKind::Usage,
-                    format!("source {source} is not held: there is nothing to accept"),
+                    format!("source {source} is not held: there is nothing to accept or skip"),
                 ));
             }
         };
@@ -313,5 +314,111 @@ impl Names {
     pub(super) fn sink_of(&self, id: i64) -> SinkName {
         let found = self.sinks.iter().find(|(_, known)| **known == id);
         found.map_or_else(|| SinkName::new(format!("sink-{id}")), |(name, _)| name.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::change::Key;
+    use crate::setting::SourceName;
+    use crate::source::{Accepted, Hold, HoldReason};
+    use crate::store::{CommitPage, Lease, NewRefused, PollEnded, SourceRegistration, Store};
+
+    const NOW: Timestamp = Timestamp::from_millis(1_000);
+
+    struct Fixture {
+        _folder: tempfile::TempDir,
+        store: SqliteStore,
+        source: SourceName,
+    }
+
+    impl Fixture {
+        fn new() -> Self {
+            let folder = tempfile::tempdir().expect("a temporary folder");
+            let store = SqliteStore::open(&folder.path().join("s.db")).expect("a new store");
+            let source = SourceName::new("orders");
+            let registration = SourceRegistration { name: source.clone(), was: None, kind: "folder" };
+            store.register(&[registration], &[], NOW).expect("registers");
+            Self { _folder: folder, store, source }
+        }
+
+        fn begin(&self) -> Lease {
+            self.store.begin_poll(&self.source, NOW).expect("begins")
+        }
+
+        fn end(&self, lease: &Lease, hold: Option<HoldReason>, accepted_used: bool) {
+            let hold = hold.map(|reason| Hold { reason, detail: String::new() });
+            let ended = PollEnded {
+                began: NOW,
+                ended: NOW,
+                completed: false,
+                binding: None,
+                error: None,
+                degraded: None,
+                hold,
+                waiting: 0,
+                waiting_shown: None,
+                accepted_used,
+                unrouted: 0,
+            };
+            self.store.end_poll(lease, ended).expect("ends");
+        }
+
+        fn operate(&self, operation: Operation) -> Result<u64> {
+            self.store.operate(&operation, NOW)
+        }
+
+        fn refused(&self) -> u64 {
+            self.store.records().expect("opens").sources().expect("reads")[0].refused
+        }
+    }
+
+    #[test]
+    fn what_is_skipped_is_accepted_and_only_remembered_for_one_poll() {
+        let fixture = Fixture::new();
+        fixture.end(&fixture.begin(), Some(HoldReason::MaxNew), false);
+        assert_eq!(fixture.operate(Operation::CursorSkip { source: "orders".into() }).expect("held"), 1);
+        let lease = fixture.begin();
+        assert!(lease.accepted.new_entries && lease.accepted.silent_new && lease.hold.is_none());
+        fixture.end(&lease, None, true);
+        assert_eq!(fixture.begin().accepted, Accepted::default());
+    }
+
+    #[test]
+    fn what_is_not_held_by_its_entries_can_not_be_skipped() {
+        let fixture = Fixture::new();
+        let skip = || fixture.operate(Operation::CursorSkip { source: "orders".into() });
+        assert_eq!(skip().expect_err("not held").kind(), ErrorKind::Usage);
+        fixture.end(&fixture.begin(), Some(HoldReason::LocationChanged), false);
+        assert_eq!(skip().expect_err("held by its place").kind(), ErrorKind::Usage);
+    }
+
+    #[test]
+    fn acknowledged_entries_are_counted_no_more_until_they_are_refused_again() {
+        let fixture = Fixture::new();
+        let refuse = || {
+            let refused = NewRefused { key: Key::from("a\nb"), reason: "line feed".into(), tuple: None };
+            let page = CommitPage { refused: vec![refused], now: NOW, ..CommitPage::default() };
+            fixture.store.commit_page(&fixture.begin(), page).expect("commits");
+        };
+        let ack = |dry_run| fixture.operate(Operation::DeadAck(DeadFilter { dry_run, ..DeadFilter::default() }));
+        refuse();
+        assert_eq!((ack(true).expect("counts"), fixture.refused()), (1, 1));
+        assert_eq!((ack(false).expect("marks"), fixture.refused()), (1, 0));
+        refuse();
+        assert_eq!(fixture.refused(), 1);
+    }
+
+    #[test]
+    fn dropped_refused_entries_are_forgotten_unless_a_sink_is_named() {
+        let fixture = Fixture::new();
+        let refused = NewRefused { key: Key::from("a"), reason: "too large".into(), tuple: None };
+        let page = CommitPage { refused: vec![refused], now: NOW, ..CommitPage::default() };
+        fixture.store.commit_page(&fixture.begin(), page).expect("commits");
+        let of_source = DeadFilter { source: Some("orders".into()), ..DeadFilter::default() };
+        let dry = DeadFilter { dry_run: true, ..of_source.clone() };
+        assert_eq!((fixture.operate(Operation::DeadDrop(dry)).expect("counts"), fixture.refused()), (1, 1));
+        assert_eq!((fixture.operate(Operation::DeadDrop(of_source)).expect("drops"), fixture.refused()), (1, 0));
     }
 }

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, PublicKeyData, date_time_ymd};
+use rcgen::{
+    BasicConstraints, Certificate, CertificateParams, DnType, IsCa, Issuer, KeyPair, PublicKeyData, date_time_ymd,
+};
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, PrivatePkcs8KeyDer};
 use sha2::{Digest, Sha256};
 
@@ -10,6 +12,8 @@ use sha2::{Digest, Sha256};
 pub struct Authority {
     issuer: Issuer<'static, KeyPair>,
     pem: String,
+    /// Its own certificate.
+    pub der: CertificateDer<'static>,
 }
 
 /// A certificate with its key.
@@ -20,6 +24,17 @@ pub struct Identity {
     pub key: PrivateKeyDer<'static>,
     /// `sha256:HEX` of its public key.
     pub pin: String,
+    pem: (String, String),
+}
+
+impl Identity {
+    /// Writes certificate and key into `folder`.
+    pub fn write(&self, folder: &Path) -> (PathBuf, PathBuf) {
+        let (cert, key) = (folder.join("client.pem"), folder.join("client.key"));
+        std::fs::write(&cert, &self.pem.0).expect("write");
+        std::fs::write(&key, &self.pem.1).expect("write");
+        (cert, key)
+    }
 }
 
 impl Authority {
@@ -29,8 +44,9 @@ impl Authority {
         params.distinguished_name.push(DnType::CommonName, name);
         params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
         let key = KeyPair::generate().expect("a key");
-        let pem = params.self_signed(&key).expect("signed").pem();
-        Self { issuer: Issuer::new(params, key), pem }
+        let certificate = params.self_signed(&key).expect("signed");
+        let (pem, der) = (certificate.pem(), certificate.der().clone());
+        Self { issuer: Issuer::new(params, key), pem, der }
     }
 
     /// Writes its certificate into `folder`.
@@ -52,7 +68,7 @@ impl Authority {
         params.not_after = date_time_ymd(year, 1, 1);
         let key = KeyPair::generate().expect("a key");
         let certificate = params.signed_by(&key, &self.issuer).expect("signed");
-        identity(certificate.der().clone(), &key)
+        identity(&certificate, &key)
     }
 }
 
@@ -60,12 +76,13 @@ impl Authority {
 pub fn self_signed(name: &str) -> Identity {
     let key = KeyPair::generate().expect("a key");
     let params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
-    identity(params.self_signed(&key).expect("signed").der().clone(), &key)
+    identity(&params.self_signed(&key).expect("signed"), &key)
 }
 
-fn identity(certificate: CertificateDer<'static>, key: &KeyPair) -> Identity {
+fn identity(certificate: &Certificate, key: &KeyPair) -> Identity {
     let digest = Sha256::digest(key.subject_public_key_info());
     let pin = format!("sha256:{}", data_encoding::HEXLOWER.encode(&digest));
+    let pem = (certificate.pem(), key.serialize_pem());
     let key = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    Identity { chain: vec![certificate], key, pin }
+    Identity { chain: vec![certificate.der().clone()], key, pin, pem }
 }

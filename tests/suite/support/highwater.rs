@@ -1,8 +1,6 @@
 //! The binary, driven as a user would: a folder of its own, a configuration file in it, commands run to their end or in
 //! the background. What is asserted belongs to the tests.
 
-#![allow(dead_code)]
-
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -108,12 +106,17 @@ impl Highwater {
 
     /// Starts a command in the background, like `run`, with its log in a file. It is killed when the handle is dropped.
     pub fn spawn(&self, arguments: &[&str]) -> Running {
+        self.spawn_apart("background", arguments)
+    }
+
+    /// [`Self::spawn`] for a second command in the background: its output goes to files of this name.
+    pub fn spawn_apart(&self, name: &str, arguments: &[&str]) -> Running {
         let open = |name: &str| {
             let path = self.path(name);
             let file = File::options().create(true).append(true).open(&path).expect("open a log file");
             (path, file)
         };
-        let ((stdout, out), (stderr, err)) = (open("background.out"), open("background.log"));
+        let ((stdout, out), (stderr, err)) = (open(&format!("{name}.out")), open(&format!("{name}.log")));
         let child = self.command(arguments).stdin(Stdio::null()).stdout(out).stderr(err).spawn();
         Running { child: child.expect("the binary starts"), stdout, stderr, ended: None }
     }

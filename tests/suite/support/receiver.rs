@@ -68,6 +68,8 @@ pub enum Fault {
     Garbage,
     /// Answer, then close the kept-alive connection.
     CloseAfter,
+    /// Say "100 Continue" and "103 Early Hints" first, unasked.
+    InformFirst,
 }
 
 impl Answer {
@@ -146,6 +148,25 @@ impl Receiver {
             .with_safe_default_protocol_versions()
             .expect("default versions")
             .with_no_client_auth()
+            .with_single_cert(chain, key)
+            .expect("certificate and key fit");
+        Self::listen("https", Some(Arc::new(config)))
+    }
+
+    /// The same, for clients alone that show a certificate of `authority`.
+    pub fn start_mutual_tls(
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+        authority: CertificateDer<'static>,
+    ) -> Self {
+        let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(authority).expect("an authority");
+        let clients = rustls::server::WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider.clone());
+        let config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .expect("default versions")
+            .with_client_cert_verifier(clients.build().expect("a root is there"))
             .with_single_cert(chain, key)
             .expect("certificate and key fit");
         Self::listen("https", Some(Arc::new(config)))
@@ -310,9 +331,13 @@ fn send(stream: &mut Box<dyn Stream>, raw: &TcpStream, answer: &Answer) -> bool 
         _ => format!("Content-Length: {}\r\n\r\n", answer.body.len()),
     };
     let mut put = |bytes: &[u8]| stream.write_all(bytes).and_then(|()| stream.flush()).is_ok();
+    let whole = [head.as_bytes(), length.as_bytes(), &answer.body].concat();
     match answer.fault {
         Some(Fault::ResetBeforeHead) => reset(raw),
-        Some(Fault::Garbage) => put(b"220 mail.example.com ESMTP ready\r\n\r\n") && false,
+        Some(Fault::Garbage) => {
+            put(b"220 mail.example.com ESMTP ready\r\n\r\n");
+            false
+        }
         Some(Fault::SilentWithinHead) => put(head.as_bytes()) && wait_for_close(raw),
         Some(Fault::EndlessHead) => {
             put(head.as_bytes());
@@ -328,8 +353,15 @@ fn send(stream: &mut Box<dyn Stream>, raw: &TcpStream, answer: &Answer) -> bool 
             while put(format!("2000\r\n{}\r\n", "x".repeat(0x2000)).as_bytes()) {}
             false
         }
-        Some(Fault::ShortBody) => put([head.as_bytes(), length.as_bytes(), &answer.body].concat().as_slice()) && false,
-        fault => put([head.as_bytes(), length.as_bytes(), &answer.body].concat().as_slice()) && fault.is_none(),
+        Some(Fault::ShortBody | Fault::CloseAfter) => {
+            put(&whole);
+            false
+        }
+        Some(Fault::InformFirst) => {
+            let first = b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n";
+            put(&[first.as_slice(), &whole].concat())
+        }
+        None => put(&whole),
     }
 }
 
