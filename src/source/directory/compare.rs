@@ -60,6 +60,8 @@ pub struct Comparison<'a, 'w, 'l> {
     walk: Walk<'a>,
     in_step: usize,
     known: u64,
+    /// Whether known entries are gone: what is said of them comes last, so no block may be committed before.
+    lost: bool,
     apart: Option<Apart<'a>>,
     findings: &'w mut Findings,
     tally: &'w mut Tally,
@@ -86,7 +88,7 @@ pub enum Outcome {
     Alike,
     /// Findings were added.
     Different {
-        /// Whether known entries came in their known order.
+        /// Whether known entries came in their known order, none missing.
         in_order: bool,
     },
 }
@@ -101,9 +103,9 @@ impl<'a, 'w, 'l> Comparison<'a, 'w, 'l> {
         (findings, tally, ledger): (&'w mut Findings, &'w mut Tally, &'w mut (dyn Ledger + 'l)),
     ) -> Result<Self> {
         let walk = segment.walk();
-        let (in_step, known, apart) = (0, 0, None);
+        let (in_step, known, lost, apart) = (0, 0, false, None);
         let mut new =
-            Self { folder, segment, filters, manner, walk, in_step, known, apart, findings, tally, ledger };
+            Self { folder, segment, filters, manner, walk, in_step, known, lost, apart, findings, tally, ledger };
         if manner != Manner::Trusting || segment.has_loose() {
             new.part()?;
         }
@@ -148,7 +150,7 @@ impl<'a, 'w, 'l> Comparison<'a, 'w, 'l> {
             self.gone(number, &entry)?;
         }
         self.tally.known += self.known;
-        Ok(if apart.differs { Outcome::Different { in_order: apart.in_order } } else { Outcome::Alike })
+        Ok(if apart.differs { Outcome::Different { in_order: apart.in_order && !self.lost } } else { Outcome::Alike })
     }
 
     /// Gives up the common step: what was passed so far becomes a run of same entries.
@@ -282,6 +284,7 @@ impl<'a, 'w, 'l> Comparison<'a, 'w, 'l> {
     }
 
     fn gone(&mut self, number: usize, known: &Settled<'_>) -> Result<()> {
+        self.lost = true;
         self.tally.gone += u64::from(known.flags.is_known_file());
         if known.flags == Flags::of(Shape::Folder) {
             self.tally.vanished.push(join(self.folder, known.name));

@@ -65,7 +65,7 @@ pub struct Section {
     pub tick: Duration,
     /// Whether it is there at all.
     pub state: FolderState,
-    /// Whether known entries were found in their known order, so that blocks may be committed one by one.
+    /// Whether all known entries were found in their known order, so that blocks may be committed one by one.
     pub in_order: bool,
     /// Whether the known listing was damaged and is written anew.
     pub damaged: bool,

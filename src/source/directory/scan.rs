@@ -28,8 +28,8 @@ pub struct Scanned {
     pub trouble: Option<String>,
     /// Folders listed to the end.
     pub listed_folders: u64,
-    /// Whether the root had a known listing.
-    pub root_was_known: bool,
+    /// Known folders that are gone, without those below them.
+    pub vanished: Vec<Vec<u8>>,
 }
 
 /// Looks at the folders of `look.scope`.
@@ -81,9 +81,6 @@ struct Scan<'a, 'l> {
 impl Scan<'_, '_> {
     fn folder(&mut self, folder: &[u8], ledger: &mut dyn Ledger) -> Result<()> {
         let segment = Segment::new(ledger.segment(folder)?);
-        if folder.is_empty() {
-            self.scanned.root_was_known = !segment.is_empty();
-        }
         match self.compare(folder, &segment, false, ledger) {
             Err(error) if error.kind() == ErrorKind::Corrupt => {
                 // Nothing is lost by forgetting it: every entry is compared with its row before it is told.
@@ -152,11 +149,10 @@ impl Scan<'_, '_> {
     fn vanished(&mut self, ledger: &mut dyn Ledger) -> Result<()> {
         let vanished = std::mem::take(&mut self.scanned.tally.vanished);
         for top in vanished {
-            let mut folders = ledger.folders_below(&top)?;
-            folders.push(top);
-            for folder in folders {
-                self.all_gone(&folder, ledger)?;
+            for folder in ledger.folders_below(&top)?.iter().rev().chain([&top]) {
+                self.all_gone(folder, ledger)?;
             }
+            self.scanned.vanished.push(top);
         }
         Ok(())
     }
@@ -173,7 +169,7 @@ impl Scan<'_, '_> {
             findings.push(Finding::Gone { number }, ledger)?;
         }
         let state = FolderState::Vanished;
-        let section = NewSection { folder, tick, state, in_order: true, damaged: false };
+        let section = NewSection { folder, tick, state, in_order: false, damaged: false };
         let parent = findings.sections().len().saturating_sub(1);
         findings.close(from, section, Some(parent));
         Ok(())
