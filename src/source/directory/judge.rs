@@ -7,8 +7,8 @@ use super::block::Flags;
 use super::filter::Filters;
 use super::pairing::{Missing, Pairs};
 use super::place::{Directory, Shape};
-use super::reading::{Reading, Whole, read_small};
 use super::readiness::{Standing, WaitingRoom, Why, ends_with, standing};
+use super::reading::{Reading, Whole, read_small};
 use super::sidecar::{Checksum, Sidecar, parse_checksum};
 use crate::change::key::shown;
 use crate::change::{Absence, Entry, Facts, Fingerprint, Key, Known, Presence, Sight, Tuple, Version};
@@ -150,7 +150,9 @@ impl Judge<'_> {
         if remembered.is_some_and(|tuple| blind(tuple) == blind(seen.tuple)) {
             return Ok(Judged::Settled(Flags::remembered(), None));
         }
-        if let Some(back) = seen.known.filter(|known| known.presence == Presence::Absent && known.tuple == Some(seen.tuple)) {
+        if let Some(back) =
+            seen.known.filter(|known| known.presence == Presence::Absent && known.tuple == Some(seen.tuple))
+        {
             let sight = Sight::Version(Box::new(version(seen.tuple, back.fingerprint, back.note.clone())));
             return Ok(Judged::Settled(Flags::TOLD, Some(sight)));
         }
@@ -254,7 +256,8 @@ impl Judge<'_> {
         let Some(known) = seen.known.filter(|known| known.note == candidate.note) else { return Ok(None) };
         let text = format!("marker {name} was already used for an earlier version; renew it");
         let may_be_touched = known.presence == Presence::Present && known.size == seen.tuple.size;
-        match known.fingerprint.filter(|_| may_be_touched && !self.waits_so(seen, |why| matches!(why, Why::Marker(_)))) {
+        match known.fingerprint.filter(|_| may_be_touched && !self.waits_so(seen, |why| matches!(why, Why::Marker(_))))
+        {
             Some(unchanged) => {
                 (candidate.only, candidate.captures) = (Some((unchanged, text)), false);
                 Ok(None)

@@ -13,7 +13,9 @@ use crate::source::PAGE_ENTRIES_MAX;
 pub fn tell_vanished(settling: &mut Settling<'_>, vanished: &[Vec<u8>]) -> Result<()> {
     for folder in vanished {
         settling.pages.flush(settling.ledger)?;
-        each_missing(settling, &join(folder, b""), &mut |settling, key| settling.tell(vec![gone(settling, key)], vec![]))?;
+        each_missing(settling, &join(folder, b""), &mut |settling, key| {
+            settling.tell(vec![gone(settling, key)], vec![])
+        })?;
     }
     Ok(())
 }

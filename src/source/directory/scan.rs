@@ -135,7 +135,8 @@ impl Scan<'_, '_> {
 
     /// What happens to a folder that could not be listed is decided by the kind of the error.
     fn unlisted(&mut self, folder: &[u8], error: Error) -> Result<()> {
-        let ours = matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Stopped | ErrorKind::Full | ErrorKind::Conflict);
+        let ours =
+            matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Stopped | ErrorKind::Full | ErrorKind::Conflict);
         if folder.is_empty() || ours {
             return Err(error);
         }

@@ -52,12 +52,7 @@ impl Tracker {
     }
 
     /// One look; see [`crate::source::Source::poll`].
-    pub fn poll(
-        &mut self,
-        directory: &mut dyn Directory,
-        look: &Look<'_>,
-        ledger: &mut dyn Ledger,
-    ) -> Result<Looked> {
+    pub fn poll(&mut self, directory: &mut dyn Directory, look: &Look<'_>, ledger: &mut dyn Ledger) -> Result<Looked> {
         let identity = directory.arrive()?;
         match &look.scope {
             Scope::Waiting => self.visit(directory, look, ledger),

@@ -30,9 +30,8 @@ impl Tracker {
     ) -> Result<Looked> {
         let stable_for = self.rules.stable_for();
         let now = look.clock.tick();
-        let is_due = |waits: &Waits| {
-            standing(Some(waits), &waits.tuple, waits.first_tick, now, stable_for) == Standing::Still
-        };
+        let is_due =
+            |waits: &Waits| standing(Some(waits), &waits.tuple, waits.first_tick, now, stable_for) == Standing::Still;
         let due = self.room.iter().filter(|(_, waits)| waits.why.is_timed() && is_due(waits));
         let due: Vec<(Key, Waits)> = due.map(|(key, waits)| (key.clone(), waits.clone())).collect();
         let mut settling = Settling {

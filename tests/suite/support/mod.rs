@@ -7,11 +7,11 @@ pub mod event;
 #[allow(dead_code)]
 pub mod highwater;
 #[allow(dead_code)]
-pub mod receiver;
-#[allow(dead_code)]
 pub mod ledger;
 #[allow(dead_code)]
 pub mod postgres;
+#[allow(dead_code)]
+pub mod receiver;
 
 use std::time::{Duration, Instant};
 
