@@ -258,7 +258,7 @@ pub fn more_new_rows_than_max_new_hold_until_accepted(place: &dyn Place) {
     bench.max_new = Some(2);
     let hold = bench.poll().hold.expect("a hold");
     assert_eq!((hold.reason, bench.ledger.commits), (HoldReason::MaxNew, 0));
-    bench.accepted = Accepted { new_entries: true, removals: false };
+    bench.accepted = Accepted { new_entries: true, ..Accepted::default() };
     assert_eq!(bench.told_by_a_poll(), ["1", "2", "3"]);
     bench.accepted = Accepted::default();
     assert!(bench.told_by_a_poll().is_empty(), "known rows are not new");
