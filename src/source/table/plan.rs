@@ -136,7 +136,7 @@ impl<T: Table> TableSource<T> {
         let pass = Pass { next: floor.clone(), floor, ..Pass::default() };
         let Some(newest) = newest else { return Ok(pass) };
         let (next, next_ties) = match self.settling() {
-            Settling::Inclusive => (Some(newest), true),
+            Settling::Inclusive => (Some(self.table.capped(newest)?), true),
             // What is old by the watermark's own clock need not be remembered.
             Settling::Overlap(overlap) => (self.behind(&newest, overlap)?, false),
         };
@@ -156,7 +156,10 @@ impl<T: Table> TableSource<T> {
             Settling::Overlap(overlap) => self.behind(&newest, overlap)?,
         };
         let ties = behind.is_none();
-        let floor = Some(behind.unwrap_or(newest));
+        let floor = match behind {
+            Some(behind) => Some(behind),
+            None => Some(self.table.capped(newest)?),
+        };
         let next = floor.clone();
         Ok(Some(Pass { floor, floor_ties: ties, next, next_ties: ties, silent: true, position: None }))
     }
@@ -164,7 +167,10 @@ impl<T: Table> TableSource<T> {
     fn next_pass(&mut self, cursor: &Cursor, now: Moment) -> Result<Pass> {
         let resolution = self.table.shape().resolution;
         let candidate = match self.settling() {
-            Settling::Inclusive => self.newest()?,
+            Settling::Inclusive => match self.newest()? {
+                Some(newest) => Some(self.table.capped(newest)?),
+                None => None,
+            },
             Settling::Overlap(overlap) => {
                 settled_mark(&cursor.marks, overlap, resolution, now).map(|at| cursor.marks[at].watermark.clone())
             }

@@ -33,6 +33,8 @@ pub struct TableSource<T> {
     pub(super) tested: bool,
     /// When the last pass over the whole window began (monotonic), and how long it took.
     pub(super) window: Option<(Duration, Duration)>,
+    /// When remembered rows that were deleted were looked for (monotonic).
+    pub(super) forgot: Option<Duration>,
     binding: Binding,
     incomplete: Incomplete,
 }
@@ -62,6 +64,7 @@ impl<T: Table> TableSource<T> {
             refusals: Refusals::default(),
             tested: false,
             window: None,
+            forgot: None,
             binding: binding(settings, location),
             incomplete: Incomplete::default(),
         }

@@ -180,7 +180,8 @@ impl Client {
     }
 }
 
-/// Roles with [`PASSWORD`]; tests may grant anything to `reader` and nothing to `stranger`. `tls_only` and `plain_only` are let in only so, `certified` by a client certificate alone.
+/// Roles with [`PASSWORD`]; tests may grant anything to `reader` and nothing to `stranger`. `tls_only` and `plain_only` are
+/// let in only so, `certified` by a client certificate alone.
 const ROLES: [&str; 5] = ["reader", "stranger", "tls_only", "plain_only", "certified"];
 
 const HBA: &str = "\

@@ -286,6 +286,18 @@ pub fn known_rows_are_forgotten_once_they_are_settled(place: &dyn Place) {
     assert_eq!(bench.ledger.repeated, 0);
 }
 
+pub fn what_is_known_of_deleted_rows_is_dropped(place: &dyn Place) {
+    let settings = items(place);
+    let mut bench = Bench::new(place.source(&settings));
+    for id in 1..=20 {
+        place.run(&format!("INSERT INTO item VALUES ({id}, {id}, 'job'); DELETE FROM item WHERE id < {id}"));
+        assert_eq!(bench.told_by_a_poll(), [id.to_string()]);
+        bench.wait(200);
+    }
+    assert!(bench.ledger.known.len() <= 5, "{} rows are remembered", bench.ledger.known.len());
+    assert_eq!(bench.ledger.repeated, 0);
+}
+
 pub fn a_row_is_explained(place: &dyn Place) {
     let settings = items(place);
     place.run("INSERT INTO item VALUES (1, 10, 'a'), (2, NULL, 'b')");
@@ -351,6 +363,7 @@ macro_rules! conformance_suite {
             tracked_keys_tell_created_from_changed,
             more_new_rows_than_max_new_hold_until_accepted,
             known_rows_are_forgotten_once_they_are_settled,
+            what_is_known_of_deleted_rows_is_dropped,
             a_row_is_explained,
             a_hundred_thousand_rows_stream_in_pages,
         }
