@@ -25,12 +25,7 @@ impl<T: Table> TableSource<T> {
         ledger: &mut dyn Ledger,
         now: Moment,
     ) -> Result<Looked> {
-        let terms = Terms {
-            table: self.table_word(),
-            tracks_keys: self.settings.track_keys,
-            silent: pass.silent,
-            may_know: !ledger.knows_nothing(),
-        };
+        let terms = self.terms(pass, ledger);
         let mut durable = ledger.cursor().map(str::to_owned);
         let gathers = is_whole(pass, &cursor) && self.is_time_to_forget(look, &terms);
         let mut batch = Batch::default();
@@ -87,6 +82,15 @@ impl<T: Table> TableSource<T> {
             self.memory = Some(Memory { durable, cursor });
         }
         Ok(Looked { complete: true, seen: batch.seen, ..Looked::default() })
+    }
+
+    fn terms(&self, pass: &Pass, ledger: &dyn Ledger) -> Terms {
+        Terms {
+            table: self.table_word(),
+            tracks_keys: self.settings.track_keys,
+            silent: pass.silent,
+            may_know: !ledger.knows_nothing(),
+        }
     }
 
     /// Whether this pass looks for remembered rows that are there no longer.
