@@ -163,6 +163,7 @@ impl Clock for ManualClock {
 #[derive(Debug, Clone, Default)]
 pub struct Stop {
     inner: Arc<StopState>,
+    deadline: Option<Instant>,
 }
 
 #[derive(Debug, Default)]
@@ -177,6 +178,18 @@ impl Stop {
         Self::default()
     }
 
+    /// The same stop, which also counts as raised once `span` has passed: for one piece of work with a deadline.
+    #[must_use]
+    pub fn within(&self, span: Duration) -> Self {
+        let own = Instant::now().checked_add(span);
+        let deadline = [self.deadline, own].into_iter().flatten().min();
+        Self { inner: self.inner.clone(), deadline }
+    }
+
+    fn is_late(&self) -> bool {
+        self.deadline.is_some_and(|deadline| Instant::now() >= deadline)
+    }
+
     /// Asks everyone to finish. Raising twice is harmless.
     pub fn raise(&self) {
         *self.inner.raised.lock().expect("no holder of the stop panics") = true;
@@ -185,22 +198,27 @@ impl Stop {
 
     /// Whether it has been raised.
     pub fn is_raised(&self) -> bool {
-        *self.inner.raised.lock().expect("no holder of the stop panics")
+        self.is_late() || *self.inner.raised.lock().expect("no holder of the stop panics")
     }
 
     /// Sleeps up to `wait`; returns true when it was raised before or meanwhile.
     pub fn wait(&self, wait: Duration) -> bool {
+        let left = self.deadline.map(|deadline| deadline.saturating_duration_since(Instant::now()));
+        let wait = left.map_or(wait, |left| left.min(wait));
         let raised = self.inner.raised.lock().expect("no holder of the stop panics");
         let (raised, _) = self
             .inner
             .changed
             .wait_timeout_while(raised, wait, |raised| !*raised)
             .expect("no holder of the stop panics");
-        *raised
+        *raised || self.is_late()
     }
 
     /// `Err(Stopped)` once raised: for loops that should end between two steps.
     pub fn check(&self) -> Result<()> {
+        if self.is_late() {
+            return Err(Error::new(ErrorKind::TimedOut, "the deadline passed before the end"));
+        }
         if self.is_raised() { Err(Error::new(ErrorKind::Stopped, "stopped before the end")) } else { Ok(()) }
     }
 }

@@ -1,1 +1,5 @@
-fn main() {}
+//! The program: hands over to the commands and exits with their code.
+
+fn main() -> std::process::ExitCode {
+    highwater::cli::main()
+}

@@ -1,7 +1,12 @@
 //! What the network adapters share: the HTTP client, TLS and signatures.
 //! Which address to call and what an answer means belongs to sinks and sources.
 
+pub mod address;
+pub mod body;
+pub mod client;
+pub mod failure;
 pub mod signature;
+pub mod tls;
 
 use std::path::PathBuf;
 

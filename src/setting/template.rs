@@ -74,6 +74,18 @@ impl Template {
         out
     }
 
+    /// As [`Template::render`], for places that take bytes: names of files need not be UTF-8.
+    pub fn render_bytes<V: AsRef<[u8]>>(&self, mut value: impl FnMut(&Placeholder) -> V) -> Vec<u8> {
+        let mut out = Vec::with_capacity(self.text.len() + 32);
+        for part in &self.parts {
+            match part {
+                Part::Text(text) => out.extend_from_slice(text.as_bytes()),
+                Part::Hole(hole) => out.extend_from_slice(value(hole).as_ref()),
+            }
+        }
+        out
+    }
+
     /// Whether it has no placeholder at all.
     pub fn is_plain(&self) -> bool {
         self.parts.iter().all(|part| matches!(part, Part::Text(_)))

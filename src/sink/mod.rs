@@ -1,14 +1,22 @@
 //! Receivers. A sink makes one attempt and says what came of it; retries, order and states belong to `delivery`.
 
+pub mod http;
+pub mod placeholder;
+pub mod script;
 pub mod settings;
+#[cfg(test)]
+mod tests;
 
+use std::path::Path;
+use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 
 use crate::clock::Timestamp;
 use crate::error::Result;
-use crate::event::Event;
+use crate::event::{Event, Spool};
+use settings::{SinkKind, SinkSettings};
 
 /// One attempt to deliver one event.
 #[derive(Debug)]
@@ -79,4 +87,25 @@ pub trait Sink: Send + Sync {
 
     /// The request or command that would deliver `attempt`, for people to copy: a curl command line or an argv.
     fn dry_run(&self, attempt: Attempt<'_>) -> Result<String>;
+}
+
+/// Opens a sink from its settings. Scripts find their private copies below `run_folder`. Nothing is connected or started.
+///
+/// # Errors
+/// `Config` with rule and remedy, naming the sink.
+pub fn open(settings: &SinkSettings, spool: &Spool, run_folder: &Path) -> Result<Arc<dyn Sink>> {
+    let SinkSettings { name, delivery, kind } = settings;
+    let opened: Result<Arc<dyn Sink>> = match kind {
+        SinkKind::Http(http) => http::HttpSink::new(http, delivery, spool.clone()).map(|sink| {
+            if sink.is_exposed() {
+                tracing::warn!(sink = %name, "the sink's url is http and not this machine, so events travel unencrypted");
+            }
+            Arc::new(sink) as _
+        }),
+        SinkKind::Script(script) => {
+            script::ScriptSink::new(script, delivery, name, spool.clone(), run_folder.to_owned())
+                .map(|sink| Arc::new(sink) as _)
+        }
+    };
+    opened.map_err(|e| e.while_doing(format!("sink.{name}")))
 }

@@ -15,6 +15,7 @@ use crate::change::{Entry, Fingerprint, Key, Known, Nature, Tuple};
 use crate::clock::{Clock, Stop, Timestamp};
 use crate::error::Result;
 use crate::event::SpoolWriter;
+use settings::{SourceKind, SourceSettings};
 
 /// A page of entries holds at most this many; the store keeps its writer at most some 20 ms with one.
 pub const PAGE_ENTRIES_MAX: usize = 1_000;
@@ -54,6 +55,24 @@ pub trait Source: Send {
         let _ = order;
         Ok(Acted::Impossible("this kind of source has no after-actions".into()))
     }
+}
+
+/// Opens a source from its settings. Nothing is connected or read before its first look.
+///
+/// # Errors
+/// `Config` with rule and remedy, naming the source.
+pub fn open(settings: &SourceSettings, runtime: &tokio::runtime::Handle) -> Result<Box<dyn Source>> {
+    let name = &settings.name;
+    let opened: Result<Box<dyn Source>> = match &settings.kind {
+        SourceKind::Folder(folder) => {
+            directory::FolderSource::new(name, folder, settings.max_size).map(|source| Box::new(source) as _)
+        }
+        SourceKind::Sqlite(sqlite) => table::SqliteSource::new(name, sqlite).map(|source| Box::new(source) as _),
+        SourceKind::Postgres(postgres) => {
+            table::PostgresSource::new(name, postgres, runtime.clone()).map(|source| Box::new(source) as _)
+        }
+    };
+    opened.map_err(|e| e.while_doing(format!("source.{name}")))
 }
 
 /// What a source's state is bound to.
@@ -115,6 +134,12 @@ pub struct Accepted {
     pub new_entries: bool,
     /// A mass removal.
     pub removals: bool,
+    /// Another place, or another identity of the place.
+    pub place: bool,
+    /// New entries are not wanted (`cursor NAME skip`): they are only remembered.
+    pub silent_new: bool,
+    /// Removals are not wanted: they are only remembered.
+    pub silent_removals: bool,
 }
 
 /// What a look came to.
@@ -303,8 +328,11 @@ pub trait Wake: Send + Sync {
 
 /// Told how far a long look has come.
 pub trait Progress: Send + Sync + std::fmt::Debug {
-    /// So many entries were listed and so many were read, in so many bytes.
+    /// So many more entries were listed and so many more were read, in so many bytes.
     fn advance(&self, listed: u64, read: u64, bytes: u64);
+
+    /// The look is over.
+    fn end(&self) {}
 }
 
 /// Progress that nobody watches.

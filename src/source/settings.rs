@@ -249,3 +249,30 @@ pub struct PostgresSettings {
 }
 
 pub use crate::net::TlsSettings;
+
+#[cfg(test)]
+impl FolderSettings {
+    /// Settings with the documented defaults, for tests.
+    pub fn sample(path: impl Into<PathBuf>) -> Self {
+        Self {
+            path: path.into(),
+            watch: false,
+            directory: DirectorySettings {
+                include: Vec::new(),
+                exclude: Vec::new(),
+                case: Case::Exact,
+                recursive: true,
+                stable_for: Interval::from_secs(2),
+                marker: None,
+                checksum: None,
+                ends_with: None,
+                empty: Empty::Deliver,
+                events: vec![Kind::Created, Kind::Changed],
+                versions: Versions::All,
+                on_delivered: AfterAction::Keep,
+                on_dead: AfterAction::Keep,
+                start: Start::All,
+            },
+        }
+    }
+}

@@ -4,6 +4,7 @@
 //! another process runs. Both speak of names, keys and sequences only, so that a second implementation (PostgreSQL, with
 //! row leases and epochs) can stand behind them; one conformance suite in `tests/` runs against every implementation.
 
+pub mod lock;
 pub mod records;
 pub mod settings;
 pub mod sqlite;
@@ -19,22 +20,8 @@ use crate::event::{Event, EventId};
 use crate::setting::{SinkName, SourceName};
 use crate::source::{Accepted, Action, ActionOrder, Binding, Block, Hold, SegmentWrite, Waiting};
 
-/// The writing side of the store. Every method is one durable step; all block.
-pub trait Store: Send + Sync {
-    /// Makes sure these sinks and sources exist, applies `was`, and marks deliveries to sinks not named as dead
-    /// (`sink_gone`). Called once at start with the whole configuration.
-    fn register(&self, sources: &[SourceRegistration], sinks: &[SinkName], now: Timestamp) -> Result<()>;
-
-    /// Ends what a crash left in flight: such attempts become `unknown`, their deliveries are due again.
-    /// Returns how many there were.
-    fn recover(&self, now: Timestamp) -> Result<u64>;
-
-    /// Begins a poll: takes the next epoch and returns what the source needs. Later commits of earlier epochs fail.
-    fn begin_poll(&self, source: &SourceName, now: Timestamp) -> Result<Lease>;
-
-    /// Ends a poll: remembers how it went.
-    fn end_poll(&self, lease: &Lease, ended: PollEnded) -> Result<()>;
-
+/// What a look compares with: known entries and listings, as of the last commit.
+pub trait Memory {
     /// What is known of these keys, in their order.
     fn known(&self, source: &SourceName, keys: &[Key]) -> Result<Vec<Option<Known>>>;
 
@@ -52,6 +39,23 @@ pub trait Store: Send + Sync {
 
     /// The folders below `folder` that have segments, without itself, in byte order.
     fn folders_below(&self, source: &SourceName, folder: &[u8]) -> Result<Vec<Vec<u8>>>;
+}
+
+/// The writing side of the store. Every method is one durable step; all block.
+pub trait Store: Memory + Send + Sync {
+    /// Makes sure these sinks and sources exist, applies `was`, and marks deliveries to sinks not named as dead
+    /// (`sink_gone`). Called once at start with the whole configuration.
+    fn register(&self, sources: &[SourceRegistration], sinks: &[SinkName], now: Timestamp) -> Result<()>;
+
+    /// Ends what a crash left in flight: such attempts become `unknown`, their deliveries are due again.
+    /// Returns how many there were.
+    fn recover(&self, now: Timestamp) -> Result<u64>;
+
+    /// Begins a poll: takes the next epoch and returns what the source needs. Later commits of earlier epochs fail.
+    fn begin_poll(&self, source: &SourceName, now: Timestamp) -> Result<Lease>;
+
+    /// Ends a poll: remembers how it went.
+    fn end_poll(&self, lease: &Lease, ended: PollEnded) -> Result<()>;
 
     /// One page in one transaction, synced: nothing of it, or all of it. `Conflict` when the lease is not the latest.
     fn commit_page(&self, lease: &Lease, page: CommitPage) -> Result<()>;
@@ -78,8 +82,8 @@ pub trait Store: Send + Sync {
     /// One operator's change. Returns how many records it touched.
     fn operate(&self, operation: &Operation, now: Timestamp) -> Result<u64>;
 
-    /// After-actions of this source that are due, at most `limit`.
-    fn actions_due(&self, source: &SourceName, limit: usize) -> Result<Vec<DueAction>>;
+    /// After-actions of this source that are due at `now`, at most `limit`.
+    fn actions_due(&self, source: &SourceName, limit: usize, now: Timestamp) -> Result<Vec<DueAction>>;
 
     /// Journals the exact order before it is carried out.
     fn journal_action(&self, source: &SourceName, order: &ActionOrder) -> Result<()>;
@@ -130,6 +134,8 @@ pub struct Lease {
     pub completed: u64,
     /// Whether no key of it is known.
     pub knows_nothing: bool,
+    /// How many entries of it are refused.
+    pub refused: u64,
     /// What its state is bound to; `None` before the first completed poll.
     pub binding: Option<Binding>,
     /// What an operator has accepted since the last poll.
@@ -317,7 +323,8 @@ pub struct Settled {
     pub seq: u64,
     /// The attempt's number.
     pub attempt: u32,
-    /// The delivery's state from now on: `Delivered`, `Retrying`, `Dead`, or `Pending` when it was never made.
+    /// The delivery's state from now on: `Delivered`, `Retrying` or `Dead`; `Pending` when the attempt was never made:
+    /// it then waits as it did before the claim, due at once, and nothing of this attempt is kept.
     pub state: State,
     /// When it is due again (retrying).
     pub next_at: Option<Timestamp>,
@@ -381,6 +388,8 @@ pub enum Operation {
     DeadRetry(DeadFilter),
     /// `dead drop`: dead letters are cancelled; refused entries are forgotten.
     DeadDrop(DeadFilter),
+    /// `dead ack`: dead letters and refused entries have been seen; they stay as they are, and are counted no more.
+    DeadAck(DeadFilter),
     /// `cursor NAME reset`: forgets cursor and segments, keeps revisions and known versions.
     CursorReset {
         /// The source.
@@ -398,6 +407,11 @@ pub enum Operation {
         /// The source.
         source: String,
     },
+    /// `cursor NAME skip`: what holds it is not wanted; the next poll remembers it without telling.
+    CursorSkip {
+        /// The source.
+        source: String,
+    },
 }
 
 /// Which dead letters and refused entries.
@@ -409,6 +423,8 @@ pub struct DeadFilter {
     pub sink: Option<String>,
     /// Only this source.
     pub source: Option<String>,
+    /// Also events older than one already delivered for their key.
+    pub out_of_order: bool,
     /// Count, change nothing.
     pub dry_run: bool,
 }

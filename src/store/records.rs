@@ -1,17 +1,17 @@
 //! What commands read: views of the store that change nothing and work while another process runs.
 
-use crate::change::{Content, Key, Known};
+use crate::change::{Content, Key};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::event::{Event, EventId};
 use crate::setting::{SinkName, SourceName};
 use crate::source::{Hold, Waiting};
 
-use super::{Pause, SinkHold, State};
+use super::{Lease, Memory, Pause, SinkHold, State};
 
 /// The reading side of the store. Lists are handed to `each` one by one, newest first unless said otherwise; `each`
 /// ends the list early by returning `false`.
-pub trait Records: Send {
+pub trait Records: Memory + Send {
     /// Every source the store knows, by name.
     fn sources(&self) -> Result<Vec<SourceRecord>>;
 
@@ -39,8 +39,8 @@ pub trait Records: Send {
     /// The captured bytes of an event; `None` when none were captured or they are gone.
     fn content(&self, seq: u64) -> Result<Option<Content>>;
 
-    /// What is known of one key.
-    fn known(&self, source: &SourceName, key: &Key) -> Result<Option<Known>>;
+    /// What a look of this source would start from now, without the right to commit.
+    fn lease(&self, source: &SourceName, now: Timestamp) -> Result<Lease>;
 
     /// The after-action of one key, as a line for people.
     fn action(&self, source: &SourceName, key: &Key) -> Result<Option<String>>;

@@ -1,7 +1,17 @@
 //! What the tests share: running the binary, receivers, servers. Waiting is for conditions, never for time.
 
+#[allow(dead_code)]
+pub mod certificates;
+#[allow(dead_code)]
+pub mod event;
+#[allow(dead_code)]
+pub mod highwater;
+#[allow(dead_code)]
 pub mod ledger;
+#[allow(dead_code)]
 pub mod postgres;
+#[allow(dead_code)]
+pub mod receiver;
 
 use std::time::{Duration, Instant};
 

@@ -1,0 +1,155 @@
+//! What every writing command stands on: the lock, the store, the spool, the sinks and a runtime, opened in that order.
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Runtime;
+
+use crate::clock::{Clock, Stop, SystemClock};
+use crate::config::Config;
+use crate::error::{Error, Result};
+use crate::event::Spool;
+use crate::poll::route::SinkFacts;
+use crate::poll::{Poller, SourcePlan};
+use crate::setting::SinkName;
+use crate::sink::{self, Sink};
+use crate::source::settings::SourceSettings;
+use crate::source::{self, Progress};
+use crate::store::lock::Lock;
+use crate::store::sqlite::SqliteStore;
+use crate::store::{SourceRegistration, Store};
+
+/// Threads of the runtime that carries attempts and database connections.
+const RUNTIME_THREADS: usize = 2;
+
+/// Everything that is open while a process writes. Fields are dropped in order: the lock goes last.
+pub struct House {
+    /// The sinks by name.
+    pub sinks: HashMap<SinkName, Arc<dyn Sink>>,
+    /// What routes need to know of them.
+    pub facts: HashMap<SinkName, SinkFacts>,
+    /// Where large contents are.
+    pub spool: Spool,
+    /// What is remembered.
+    pub store: Arc<dyn Store>,
+    /// Where attempts run.
+    pub runtime: Arc<Runtime>,
+    /// Both clocks.
+    pub clock: Arc<dyn Clock>,
+    /// The right to all this.
+    pub lock: Lock,
+}
+
+impl House {
+    /// Takes the lock, opens the store, ends what a crash left behind, and opens the sinks.
+    ///
+    /// # Errors
+    /// `Locked` when another process holds the store; whatever keeps the store or a sink from being opened.
+    pub fn open(config: &Config, what: &str, wait: Option<Duration>, stop: &Stop) -> Result<Self> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+        make_folder_of(&config.state.path)?;
+        let lock = Lock::take(&config.state.path, what, wait, &*clock, stop)?;
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&config.state.path)?);
+        let run = format!("{:x}-{:x}", clock.now().nanos(), std::process::id());
+        let state = &config.state;
+        let spool = Spool::new(&state.spool, run, state.spool_max.0, state.min_free.0);
+        let run_folder = run_folder(config);
+        let survivors = sink::script::end_survivors(&run_folder)?;
+        if survivors > 0 {
+            tracing::warn!(
+                survivors,
+                "scripts that outlived a crash were ended before their deliveries are tried again"
+            );
+        }
+        register(config, &*store, &*clock)?;
+        let recovered = store.recover(clock.now())?;
+        if recovered > 0 {
+            tracing::warn!(
+                deliveries = recovered,
+                "attempts cut off by a crash are tried again; they may have arrived"
+            );
+        }
+        let orphans = spool.clean(|name| store.names_spool_file(name))?;
+        if orphans > 0 {
+            tracing::info!(files = orphans, "spool files that no event names were removed");
+        }
+        let runtime = Arc::new(runtime()?);
+        let (sinks, facts) = open_sinks(config, &spool, &run_folder, &runtime)?;
+        Ok(Self { sinks, facts, spool, store, runtime, clock, lock })
+    }
+
+    /// Another configuration for the same house: names are registered and sinks opened anew.
+    pub fn refurnish(&mut self, config: &Config) -> Result<()> {
+        register(config, &*self.store, &*self.clock)?;
+        let (sinks, facts) = open_sinks(config, &self.spool, &run_folder(config), &self.runtime)?;
+        self.sinks = sinks;
+        self.facts = facts;
+        Ok(())
+    }
+
+    /// A poller for one source.
+    pub fn poller(&self, config: &Config, settings: &SourceSettings, progress: Arc<dyn Progress>) -> Result<Poller> {
+        let source = source::open(settings, self.runtime.handle())
+            .map_err(|e| e.while_doing(format!("open source {}", settings.name)))?;
+        let plan = SourcePlan::new(settings, &config.state.instance, &self.facts)?;
+        Ok(Poller::new(source, plan, self.store.clone(), self.spool.clone(), self.clock.clone(), progress))
+    }
+}
+
+/// A runtime for attempts and connections.
+pub fn runtime() -> Result<Runtime> {
+    tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(RUNTIME_THREADS)
+        .thread_name("runtime")
+        .enable_all()
+        .build()
+        .map_err(|e| Error::io("start the runtime", e))
+}
+
+/// Where scripts have their private folders: beside the store, so that the next start finds what a crash left.
+pub fn run_folder(config: &Config) -> PathBuf {
+    let mut name = config.state.path.file_name().map(std::ffi::OsStr::to_owned).unwrap_or_default();
+    name.push(".run");
+    config.state.path.with_file_name(name)
+}
+
+/// What routes need to know of every configured sink.
+pub fn facts_of(config: &Config) -> HashMap<SinkName, SinkFacts> {
+    let facts = |settings: &crate::sink::settings::SinkSettings| SinkFacts {
+        ordering: settings.delivery.ordering,
+        takes_content: settings.kind.takes_content(),
+        max_backlog: settings.delivery.max_backlog,
+    };
+    config.sinks.iter().map(|settings| (settings.name.clone(), facts(settings))).collect()
+}
+
+fn make_folder_of(path: &Path) -> Result<()> {
+    let Some(folder) = path.parent() else { return Ok(()) };
+    std::fs::create_dir_all(folder).map_err(|e| Error::io(format!("make the store's folder {}", folder.display()), e))
+}
+
+fn register(config: &Config, store: &dyn Store, clock: &dyn Clock) -> Result<()> {
+    let registration = |settings: &SourceSettings| SourceRegistration {
+        name: settings.name.clone(),
+        was: settings.was.clone(),
+        kind: settings.kind.as_str(),
+    };
+    let sources: Vec<SourceRegistration> = config.sources.iter().map(registration).collect();
+    let sinks: Vec<SinkName> = config.sinks.iter().map(|settings| settings.name.clone()).collect();
+    store.register(&sources, &sinks, clock.now())
+}
+
+type OpenSinks = (HashMap<SinkName, Arc<dyn Sink>>, HashMap<SinkName, SinkFacts>);
+
+fn open_sinks(config: &Config, spool: &Spool, run_folder: &Path, runtime: &Runtime) -> Result<OpenSinks> {
+    let _entered = runtime.enter();
+    let mut sinks = HashMap::new();
+    for settings in &config.sinks {
+        let sink = sink::open(settings, spool, run_folder)
+            .map_err(|e| e.while_doing(format!("open sink {}", settings.name)))?;
+        sinks.insert(settings.name.clone(), sink);
+    }
+    Ok((sinks, facts_of(config)))
+}

@@ -1,0 +1,22 @@
+//! Asking for a change: through the running process or under the lock, as `app` decides; and telling what came of it.
+
+use super::exit_code::Exit;
+use super::failure::Outcome;
+use super::output::Out;
+use crate::app;
+use crate::config::Config;
+use crate::web::Request;
+
+/// Asks, and tells the lines of the answer; `done` is told when it has none.
+pub fn ask(config: &Config, request: Request, done: &str) -> Outcome {
+    let answer = app::command(config, request)?;
+    let mut out = Out::stdout();
+    if answer.lines.is_empty() {
+        out.line(done)?;
+    }
+    for line in &answer.lines {
+        out.line(super::output::safe(line))?;
+    }
+    out.flush()?;
+    Ok(Exit::CLEAN)
+}

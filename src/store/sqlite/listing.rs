@@ -1,0 +1,141 @@
+//! How deliveries and attempts are picked and read for lists. Which lists there are belongs to `reader`.
+
+use rusqlite::types::Value;
+use rusqlite::{OptionalExtension, Row, params};
+
+use super::Names;
+use super::code::{count, int, key_hash, state_code, state_of, time};
+use super::failure::sqlite;
+use super::reader::{SqliteRecords, find_event};
+use crate::change::Key;
+use crate::error::Result;
+use crate::event::EventId;
+use crate::store::State;
+use crate::store::records::{AttemptRecord, DeliveryFilter, DeliveryRecord};
+
+/// Conditions of a query, gathered one by one.
+#[derive(Default)]
+pub(super) struct Conditions {
+    pub sql: String,
+    pub values: Vec<Value>,
+}
+
+impl Conditions {
+    pub fn and(&mut self, condition: &str, value: impl Into<Value>) {
+        self.sql.push_str(if self.sql.is_empty() { " WHERE " } else { " AND " });
+        self.sql.push_str(condition);
+        self.values.push(value.into());
+    }
+
+    /// Only events of this key: by the look-up where it reaches, else in the tail behind it.
+    pub fn and_key(&mut self, source_id: i64, key: &Key) {
+        self.and(
+            "(e.seq IN (SELECT seq FROM event_lookup WHERE hash = ?)
+              OR e.seq > coalesce((SELECT value FROM meta WHERE name = 'looked_up'), 0))",
+            key_hash(source_id, key),
+        );
+        self.and("e.key = ?", key.as_bytes().to_vec());
+    }
+
+    pub fn limit(&mut self, limit: Option<usize>) {
+        if let Some(limit) = limit {
+            self.sql.push_str(" LIMIT ?");
+            self.values.push(Value::from(int(limit as u64)));
+        }
+    }
+}
+
+impl SqliteRecords {
+    pub(super) fn delivery_of(&self, row: &Row<'_>) -> rusqlite::Result<(DeliveryRecord, Option<i64>, Option<i64>)> {
+        let id: Vec<u8> = row.get(1)?;
+        let (next, last): (Option<i64>, Option<i64>) = (row.get(7)?, row.get(9)?);
+        let sink_id: i64 = row.get(4)?;
+        let record = DeliveryRecord {
+            seq: count(row.get(0)?),
+            event: EventId::from_slice(&id).unwrap_or(EventId([0; 20])),
+            source: self.names.source_of(row.get(2)?),
+            key: Key::from(row.get::<_, Vec<u8>>(3)?),
+            sink: self.names.sink_of(sink_id),
+            state: state_of(row.get(5)?),
+            attempts: row.get(6)?,
+            next_at: next.map(time),
+            blocked_by: None,
+            dead_reason: row.get(8)?,
+            last_at: last.map(time),
+            last: row.get(10)?,
+        };
+        Ok((record, row.get(11)?, row.get(12)?))
+    }
+
+    /// The earliest event that keeps this delivery's key busy.
+    pub(super) fn blocked_by(
+        &self,
+        record: &DeliveryRecord,
+        order: Option<i64>,
+        also: Option<i64>,
+    ) -> Result<Option<EventId>> {
+        if record.state != State::Pending {
+            return Ok(None);
+        }
+        let sink_id = self.sink_id(&record.sink)?;
+        for key in [order, also].into_iter().flatten() {
+            let found: Option<Vec<u8>> = self
+                .connection
+                .prepare_cached(
+                    "SELECT e.id FROM delivery d JOIN event e ON e.seq = d.seq
+                     WHERE d.sink_id = ?1 AND d.order_key = ?2 AND d.seq < ?3 AND d.state IN (1, 2, 3) ORDER BY d.seq LIMIT 1",
+                )
+                .and_then(|mut s| s.query_row(params![sink_id, key, int(record.seq)], |row| row.get(0)).optional())
+                .map_err(sqlite("look what blocks a delivery"))?;
+            if let Some(id) = found {
+                return Ok(EventId::from_slice(&id));
+            }
+        }
+        Ok(None)
+    }
+
+    pub(super) fn delivery_conditions(&self, filter: &DeliveryFilter) -> Result<Option<Conditions>> {
+        let mut conditions = Conditions::default();
+        conditions.and("d.sink_id IN (SELECT id FROM sink) AND 1 = ?", 1_i64);
+        if let Some(id) = filter.event {
+            let Some(seq) = find_event(&self.connection, id)? else { return Ok(None) };
+            conditions.and("d.seq = ?", seq);
+        }
+        if let Some(sink) = &filter.sink {
+            conditions.and("d.sink_id = ?", self.sink_id(sink)?);
+        }
+        if let Some(source) = &filter.source {
+            let id = self.source_id(source)?;
+            conditions.and("e.source_id = ?", id);
+            if let Some(key) = &filter.key {
+                conditions.and_key(id, key);
+            }
+        }
+        match filter.state {
+            Some(State::Pending) => conditions.and("d.state IN (0, 3) AND 1 = ?", 1_i64),
+            Some(state) => conditions.and("d.state = ?", state_code(state)),
+            None => {}
+        }
+        if let Some(since) = filter.since {
+            conditions.and("e.time >= ?", since.nanos());
+        }
+        Ok(Some(conditions))
+    }
+}
+
+pub(super) fn attempt_of(row: &Row<'_>, names: &Names) -> rusqlite::Result<AttemptRecord> {
+    let id: Vec<u8> = row.get(0)?;
+    let took: Option<i64> = row.get(4)?;
+    let output: Option<Vec<u8>> = row.get(8)?;
+    Ok(AttemptRecord {
+        event: EventId::from_slice(&id).unwrap_or(EventId([0; 20])),
+        sink: names.sink_of(row.get(1)?),
+        number: row.get(2)?,
+        at: time(row.get::<_, Option<i64>>(3)?.unwrap_or(0)),
+        took_ms: took.map(count),
+        outcome: row.get::<_, Option<String>>(5)?.unwrap_or_default(),
+        code: row.get(6)?,
+        summary: row.get::<_, Option<String>>(7)?.unwrap_or_default(),
+        output: output.unwrap_or_default(),
+    })
+}

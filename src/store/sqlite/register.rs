@@ -1,0 +1,99 @@
+//! Names and their numbers: what the configuration names is made, renamed or, for sinks that are gone, wound up.
+
+use std::collections::HashMap;
+
+use rusqlite::{Connection, OptionalExtension, params};
+
+use super::code::{CANCELLED, DEAD, DELIVERED, SUPERSEDED};
+use super::failure::sqlite;
+use super::writer::Durability;
+use super::{Names, SqliteStore, action, load_names};
+use crate::clock::Timestamp;
+use crate::error::{Error, ErrorKind, Result};
+use crate::setting::SinkName;
+use crate::store::SourceRegistration;
+
+impl SqliteStore {
+    pub(super) fn register_names(
+        &self,
+        sources: &[SourceRegistration],
+        sinks: &[SinkName],
+        _now: Timestamp,
+    ) -> Result<()> {
+        let (sources, sinks) = (sources.to_vec(), sinks.to_vec());
+        let (names, gone) = self.writer.write(Durability::Power, move |connection| {
+            for source in &sources {
+                register_source(connection, source)?;
+            }
+            for sink in &sinks {
+                connection
+                    .execute("INSERT INTO sink (name) VALUES (?1) ON CONFLICT (name) DO NOTHING", [sink.as_str()])
+                    .map_err(sqlite("register a sink"))?;
+            }
+            let names = load_names(connection)?;
+            let gone = wind_up_missing_sinks(connection, &names, &sinks)?;
+            Ok((names, gone))
+        })?;
+        self.shared.add_backlog(&gone);
+        *self.names.write().expect("no holder of the names panics") = names;
+        Ok(())
+    }
+}
+
+fn register_source(connection: &Connection, source: &SourceRegistration) -> Result<()> {
+    let doing = format!("register source {}", source.name);
+    let known: Option<String> = connection
+        .query_row("SELECT kind FROM source WHERE name = ?1", [source.name.as_str()], |row| row.get(0))
+        .optional()
+        .map_err(sqlite(&doing))?;
+    if let Some(kind) = known {
+        if kind != source.kind {
+            let fact = format!(
+                "source {} was of kind \"{kind}\" and is now \"{}\"; give it another name, or keep the kind",
+                source.name, source.kind
+            );
+            return Err(Error::new(ErrorKind::Config, fact));
+        }
+        return Ok(());
+    }
+    if let Some(was) = &source.was {
+        let taken_over = connection
+            .execute(
+                "UPDATE source SET name = ?1 WHERE name = ?2 AND kind = ?3",
+                params![source.name.as_str(), was.as_str(), source.kind],
+            )
+            .map_err(sqlite(&doing))?;
+        if taken_over == 1 {
+            return Ok(());
+        }
+    }
+    connection
+        .execute(
+            "INSERT INTO source (name, identity, kind) VALUES (?1, ?1, ?2)",
+            params![source.name.as_str(), source.kind],
+        )
+        .map_err(sqlite(&doing))?;
+    Ok(())
+}
+
+/// Deliveries to sinks the configuration does not name any more become dead letters; returns the backlog's changes.
+fn wind_up_missing_sinks(connection: &Connection, names: &Names, sinks: &[SinkName]) -> Result<HashMap<i64, i64>> {
+    let mut gone = HashMap::new();
+    for (name, id) in names.sinks.iter().filter(|(name, _)| !sinks.contains(name)) {
+        let wound_up = connection
+            .execute(
+                "UPDATE delivery SET state = ?2, dead_reason = 'sink_gone', next_at = NULL
+                 WHERE sink_id = ?1 AND state NOT IN (?3, ?4, ?5, ?2)",
+                params![id, DEAD, DELIVERED, CANCELLED, SUPERSEDED],
+            )
+            .map_err(sqlite("wind up a sink that is gone"))?;
+        if wound_up > 0 {
+            tracing::warn!(sink = %name, count = wound_up, "the sink is gone from the configuration: its deliveries are dead letters");
+            gone.insert(*id, -i64::try_from(wound_up).unwrap_or(i64::MAX));
+        }
+    }
+    if !gone.is_empty() {
+        action::note_all_final(connection)?;
+    }
+    Ok(gone)
+}

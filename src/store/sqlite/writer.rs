@@ -1,0 +1,215 @@
+//! The one writer thread. Whoever wants to write hands in a step; steps that arrive together share one commit, each in
+//! a savepoint of its own, so that a failing one takes nobody with it. The caller gets its answer after the commit.
+
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+
+use rusqlite::Connection;
+
+use super::failure::sqlite;
+use crate::error::{Error, Result};
+
+/// Steps that may wait for the writer before their callers are slowed down.
+const STEPS_WAITING_MAX: usize = 256;
+/// Steps that share one commit at most.
+const GROUP_STEPS_MAX: usize = 64;
+
+/// Whether a commit must survive a power cut, or only a crash of the process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Durability {
+    /// The next synced commit carries it: claims and outcomes, which are told again in the worst case.
+    Process,
+    /// Synced before it is answered: cursors, and what a 200 or a deletion relies on.
+    Power,
+}
+
+/// What a step leaves to be done once the fate of the commit is known.
+type Finish = Box<dyn FnOnce(Option<&Error>) + Send>;
+type Step = Box<dyn FnOnce(&Connection) -> (Fate, Finish) + Send>;
+
+/// How a step ended before the commit.
+enum Fate {
+    Keep,
+    RollBack,
+}
+
+struct Submitted {
+    durability: Durability,
+    step: Step,
+}
+
+/// Hands steps to the writer thread, which ends when this is dropped.
+pub struct Writer {
+    steps: Option<SyncSender<Submitted>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Writer {
+    /// Starts the thread on its own connection.
+    pub fn start(connection: Connection) -> Result<Self> {
+        let (steps, submitted) = sync_channel(STEPS_WAITING_MAX);
+        let thread = std::thread::Builder::new()
+            .name("store-writer".into())
+            .spawn(move || write_until_closed(&connection, &submitted))
+            .map_err(|e| Error::io("start the store's writer thread", e))?;
+        Ok(Self { steps: Some(steps), thread: Some(thread) })
+    }
+
+    /// Runs `step` in a transaction and returns what it returned once that is committed.
+    ///
+    /// # Errors
+    /// The step's own error, in which case nothing of it is kept, or the commit's.
+    pub fn write<T, F>(&self, durability: Durability, step: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+    {
+        let (answer, answered) = sync_channel::<Result<T>>(1);
+        let step: Step = Box::new(move |connection| {
+            let outcome = step(connection);
+            let fate = if outcome.is_ok() { Fate::Keep } else { Fate::RollBack };
+            let finish: Finish = Box::new(move |failed| {
+                let told = match (outcome, failed) {
+                    (Ok(_), Some(error)) => Err(Error::new(error.kind(), error.to_string())),
+                    (outcome, _) => outcome,
+                };
+                // A caller that is gone (a panicking thread) has nobody to be told.
+                let _ = answer.send(told);
+            });
+            (fate, finish)
+        });
+        let steps = self.steps.as_ref().expect("the channel is closed by drop alone");
+        steps
+            .send(Submitted { durability, step })
+            .map_err(|_| Error::internal("the store's writer thread has ended"))?;
+        answered.recv().map_err(|_| {
+            Error::new(
+                crate::error::ErrorKind::Unavailable,
+                "the store could not begin a commit; the log names the cause",
+            )
+        })?
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        self.steps = None;
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+fn write_until_closed(connection: &Connection, submitted: &Receiver<Submitted>) {
+    let mut synced = None;
+    while let Ok(first) = submitted.recv() {
+        let mut group = vec![first];
+        while group.len() < GROUP_STEPS_MAX {
+            match submitted.try_recv() {
+                Ok(next) => group.push(next),
+                Err(_) => break,
+            }
+        }
+        commit_group(connection, group, &mut synced);
+    }
+}
+
+fn commit_group(connection: &Connection, group: Vec<Submitted>, synced: &mut Option<Durability>) {
+    let durability = group.iter().map(|s| s.durability).max().unwrap_or(Durability::Power);
+    let mut finishes = Vec::with_capacity(group.len());
+    let result = (|| -> Result<()> {
+        if *synced != Some(durability) {
+            let mode = if durability == Durability::Power { "FULL" } else { "NORMAL" };
+            connection.pragma_update(None, "synchronous", mode).map_err(sqlite("set the store's durability"))?;
+            *synced = Some(durability);
+        }
+        connection.execute_batch("BEGIN IMMEDIATE").map_err(sqlite("begin a commit of the store"))?;
+        let mut steps = group.into_iter();
+        for submitted in steps.by_ref() {
+            run_step(connection, submitted, &mut finishes)?;
+        }
+        connection.execute_batch("COMMIT").map_err(sqlite("commit to the store"))
+    })();
+    if let Err(error) = &result {
+        tracing::error!(%error, "a commit of the store failed");
+    }
+    if result.is_err() && !connection.is_autocommit() {
+        // The error is told below; a rollback that fails as well leaves the transaction to the next BEGIN's error.
+        let _ = connection.execute_batch("ROLLBACK");
+    }
+    for finish in finishes {
+        finish(result.as_ref().err());
+    }
+}
+
+fn run_step(connection: &Connection, submitted: Submitted, finishes: &mut Vec<Finish>) -> Result<()> {
+    let savepoint = |sql: &str| {
+        connection.prepare_cached(sql).and_then(|mut s| s.execute([])).map_err(sqlite("mark a step of a commit"))
+    };
+    savepoint("SAVEPOINT step")?;
+    let (fate, finish) = (submitted.step)(connection);
+    finishes.push(finish);
+    if connection.is_autocommit() {
+        // Some failures (a full disk) make SQLite roll the whole transaction back by itself.
+        return Err(Error::new(
+            crate::error::ErrorKind::Full,
+            "the store rolled a commit back by itself; is the disk full?",
+        ));
+    }
+    if matches!(fate, Fate::RollBack) {
+        savepoint("ROLLBACK TO step")?;
+    }
+    savepoint("RELEASE step")?;
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::error::ErrorKind;
+
+    fn writer(folder: &std::path::Path) -> (Writer, Connection) {
+        let path = folder.join("test.db");
+        let connection = Connection::open(&path).expect("open");
+        connection.pragma_update(None, "journal_mode", "WAL").expect("WAL");
+        connection.execute_batch("CREATE TABLE t (x INTEGER PRIMARY KEY)").expect("table");
+        let reader = Connection::open(&path).expect("open");
+        (Writer::start(connection).expect("start"), reader)
+    }
+
+    fn insert(x: i64) -> impl FnOnce(&Connection) -> Result<i64> + Send + 'static {
+        move |c| {
+            c.execute("INSERT INTO t VALUES (?1)", [x]).map_err(sqlite("insert"))?;
+            if x < 0 { Err(Error::new(ErrorKind::Invalid, "negative")) } else { Ok(x) }
+        }
+    }
+
+    #[test]
+    fn a_failing_step_takes_nobody_of_its_group_with_it() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (writer, reader) = writer(folder.path());
+        let writer = std::sync::Arc::new(writer);
+        let callers: Vec<_> = [1, -2, 3, -4, 5]
+            .map(|x| {
+                let writer = writer.clone();
+                std::thread::spawn(move || writer.write(Durability::Power, insert(x)).is_ok())
+            })
+            .into_iter()
+            .collect();
+        let kept: Vec<bool> = callers.into_iter().map(|c| c.join().expect("no panic")).collect();
+        assert_eq!(kept, [true, false, true, false, true]);
+        let sum: i64 = reader.query_row("SELECT sum(x) FROM t", [], |r| r.get(0)).expect("sum");
+        assert_eq!(sum, 9);
+    }
+
+    #[test]
+    fn an_answered_step_is_visible_to_readers() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (writer, reader) = writer(folder.path());
+        for x in 1..=20 {
+            writer.write(Durability::Process, insert(x)).expect("write");
+            let count: i64 = reader.query_row("SELECT count(*) FROM t", [], |r| r.get(0)).expect("count");
+            assert_eq!(count, x);
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! Operators' changes: pause, resume, cancel, dead letters, cursors, and sinks that are gone.
+
+use super::*;
+use highwater::error::ErrorKind;
+use highwater::source::{Accepted, Hold, HoldReason};
+use highwater::store::records::DeliveryFilter;
+use highwater::store::{DeadFilter, Operation, SinkHold};
+
+fn operate(f: &Fixture, operation: &Operation) -> u64 {
+    f.store.operate(operation, at(9)).expect("operate")
+}
+
+fn states(f: &Fixture) -> Vec<State> {
+    let mut states = Vec::new();
+    let mut note = |d: highwater::store::records::DeliveryRecord| {
+        states.push(d.state);
+        Ok(true)
+    };
+    let records = f.store.records().expect("records");
+    records.deliveries(&DeliveryFilter::default(), &mut note).expect("deliveries");
+    states
+}
+
+#[test]
+fn a_pause_of_a_source_or_sink_is_kept_and_ends_by_resume_or_by_itself() {
+    each_store(|f| {
+        let pause =
+            |name: &str, until| Operation::Pause { name: name.into(), reason: "maintenance".into(), until_ms: until };
+        operate(f, &pause("orders", None));
+        assert_eq!(begin(&*f.store).pause.expect("paused").reason, "maintenance");
+        operate(f, &Operation::Resume { name: "orders".into() });
+        assert_eq!(begin(&*f.store).pause, None);
+        operate(f, &pause("orders", Some(at(100).millis())));
+        assert!(f.store.begin_poll(&orders(), at(99)).expect("begin").pause.is_some());
+        assert!(f.store.begin_poll(&orders(), at(101)).expect("begin").pause.is_none());
+        operate(f, &pause("erp", None));
+        assert!(f.store.sink_hold(&sink("erp")).expect("hold").pause.is_some());
+        let error = f.store.operate(&pause("nobody", None), at(9)).expect_err("unknown");
+        assert_eq!(error.kind(), ErrorKind::Usage);
+    });
+}
+
+#[test]
+fn what_holds_a_sink_is_read_back() {
+    each_store(|f| {
+        let hold = SinkHold {
+            pause: None,
+            not_before: Some(at(5)),
+            breaker_until: Some(at(6)),
+            last_error: Some("refused".into()),
+        };
+        f.store.set_sink_hold(&sink("erp"), &hold, at(1)).expect("set");
+        assert_eq!(f.store.sink_hold(&sink("erp")).expect("hold"), hold);
+        operate(f, &Operation::Resume { name: "erp".into() });
+        let after = f.store.sink_hold(&sink("erp")).expect("hold");
+        assert_eq!((after.not_before, after.breaker_until), (None, None));
+    });
+}
+
+#[test]
+fn a_cancelled_delivery_frees_its_key_and_an_outcome_that_comes_later_changes_nothing() {
+    each_store(|f| {
+        let mut lease = begin(&*f.store);
+        let told = commit(&*f.store, &mut lease, &["a", "a"], &["erp"]);
+        let first = claim(&*f.store, "erp", 9, at(1));
+        claim(&*f.store, "erp", 9, at(1));
+        let cancel = Operation::Cancel { event: told[0].id.to_string(), sink: None };
+        assert_eq!(operate(f, &cancel), 1);
+        assert_eq!(f.store.backlog(&sink("erp")), 1);
+        settle(&*f.store, "erp", &first, State::Retrying);
+        assert_eq!(states(f), [State::Pending, State::Cancelled]);
+        assert_eq!(claim(&*f.store, "erp", 9, at(1))[0].event.id, told[1].id);
+    });
+}
+
+#[test]
+fn dead_letters_are_retried_or_dropped_by_filter_and_dry_run_changes_nothing() {
+    each_store(|f| {
+        let mut lease = begin(&*f.store);
+        let told = commit(&*f.store, &mut lease, &["a", "b"], &["erp", "load"]);
+        for name in ["erp", "load"] {
+            let claims = claim(&*f.store, name, 9, at(1));
+            settle(&*f.store, name, &claims, State::Dead);
+        }
+        let filter = |event: Option<String>, sink: Option<&str>, dry_run| DeadFilter {
+            event,
+            sink: sink.map(str::to_owned),
+            dry_run,
+            ..DeadFilter::default()
+        };
+        assert_eq!(operate(f, &Operation::DeadRetry(filter(None, None, true))), 4);
+        assert_eq!(f.store.backlog(&sink("erp")), 0);
+        assert_eq!(operate(f, &Operation::DeadRetry(filter(Some(told[0].id.to_string()), Some("erp"), false))), 1);
+        let again = claim(&*f.store, "erp", 9, at(9));
+        assert_eq!((again.len(), again[0].attempt, again[0].charged), (1, 2, 0));
+        assert_eq!(operate(f, &Operation::DeadDrop(filter(None, Some("load"), false))), 2);
+        assert_eq!(operate(f, &Operation::DeadDrop(filter(None, None, true))), 1);
+    });
+}
+
+#[test]
+fn a_dead_letter_older_than_what_was_delivered_is_sent_only_on_request() {
+    each_store(|f| {
+        let mut lease = begin(&*f.store);
+        commit(&*f.store, &mut lease, &["a", "a"], &["erp"]);
+        settle(&*f.store, "erp", &claim(&*f.store, "erp", 9, at(1)), State::Dead);
+        settle(&*f.store, "erp", &claim(&*f.store, "erp", 9, at(1)), State::Delivered);
+        assert_eq!(operate(f, &Operation::DeadRetry(DeadFilter::default())), 0);
+        let out_of_order = DeadFilter { out_of_order: true, ..DeadFilter::default() };
+        assert_eq!(operate(f, &Operation::DeadRetry(out_of_order)), 1);
+    });
+}
+
+#[test]
+fn a_retried_dead_letter_goes_before_later_events_of_its_key() {
+    each_store(|f| {
+        let mut lease = begin(&*f.store);
+        commit(&*f.store, &mut lease, &["a", "a"], &["erp"]);
+        settle(&*f.store, "erp", &claim(&*f.store, "erp", 9, at(1)), State::Dead);
+        operate(f, &Operation::DeadRetry(DeadFilter::default()));
+        let claims = claim(&*f.store, "erp", 9, at(9));
+        assert_eq!(claims.iter().map(|c| c.event.sequence).collect::<Vec<_>>(), [1]);
+    });
+}
+
+#[test]
+fn reset_forgets_the_cursor_and_segments_and_keeps_what_was_told() {
+    each_store(|f| {
+        let mut lease = begin(&*f.store);
+        commit(&*f.store, &mut lease, &["a"], &["erp"]);
+        let page = CommitPage { cursor: Some("far".into()), ..CommitPage::default() };
+        f.store.commit_page(&lease, page).expect("commit");
+        f.store.end_poll(&lease, ended()).expect("end");
+        operate(f, &Operation::CursorReset { source: "orders".into() });
+        let after = begin(&*f.store);
+        assert_eq!((after.cursor, after.binding, after.sequence), (None, None, 1));
+        assert!(f.store.known(&orders(), &[Key::from("a")]).expect("known")[0].is_some());
+    });
+}
+
+#[test]
+fn accepting_what_holds_a_source_lets_one_poll_through() {
+    each_store(|f| {
+        let lease = begin(&*f.store);
+        let accept = Operation::CursorAccept { source: "orders".into() };
+        assert!(f.store.operate(&accept, at(1)).is_err(), "there is nothing to accept");
+        let hold = Some(Hold { reason: HoldReason::MassRemoval, detail: "7 of 7 are gone".into() });
+        f.store.end_poll(&lease, PollEnded { hold, ..ended() }).expect("end");
+        operate(f, &accept);
+        let lease = begin(&*f.store);
+        assert_eq!(lease.accepted, Accepted { removals: true, ..Accepted::default() });
+        f.store.end_poll(&lease, PollEnded { accepted_used: true, ..ended() }).expect("end");
+        assert_eq!(begin(&*f.store).accepted, Accepted::default());
+    });
+}
+
+#[test]
+fn deliveries_to_a_sink_that_is_gone_become_dead_letters() {
+    each_store(|f| {
+        let mut lease = begin(&*f.store);
+        commit(&*f.store, &mut lease, &["a"], &["erp", "load"]);
+        register(&*f.store, &["orders"], &["load"]);
+        let mut dead = Vec::new();
+        let filter = DeliveryFilter { sink: Some(sink("erp")), ..DeliveryFilter::default() };
+        let mut note = |d: highwater::store::records::DeliveryRecord| {
+            dead.push((d.state, d.dead_reason));
+            Ok(true)
+        };
+        f.store.records().expect("records").deliveries(&filter, &mut note).expect("deliveries");
+        assert_eq!(dead, [(State::Dead, Some("sink_gone".to_owned()))]);
+        assert_eq!(claim(&*f.store, "load", 9, at(1)).len(), 1);
+    });
+}
