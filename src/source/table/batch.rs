@@ -101,7 +101,9 @@ impl Batch {
             if settled && known.is_some() && !terms.tracks_keys {
                 page.forget.push(entry.key.clone());
             }
-            if is_news(&entry, known, terms, refusals) {
+            // What is only remembered and need not be is passed over.
+            let needless = terms.silent && settled && !terms.tracks_keys;
+            if !needless && is_news(&entry, known, terms, refusals) {
                 page.entries.push(entry);
             }
         }

@@ -41,6 +41,8 @@ impl<T: Table> TableSource<T> {
             return Ok(Plan::Hold(hold));
         }
         let pass = if fresh { self.first_pass()? } else { self.next_pass(cursor, now)? };
+        // `cursor NAME skip`: what is new is only remembered, this once.
+        let pass = Pass { silent: pass.silent || look.accepted.silent_new, ..pass };
         let Some(max) = look.max_new.filter(|_| !pass.silent && !look.accepted.new_entries) else {
             return Ok(Plan::Pass(pass));
         };
@@ -84,12 +86,12 @@ impl<T: Table> TableSource<T> {
             (Some(_), None) => true,
             (Some(safe), Some(newest)) => self.is_later(safe, newest)?,
         };
-        if behind && !(look.accepted.new_entries || look.accepted.removals) {
+        if behind && !look.accepted.place {
             let shown = |values: Option<&Values>| values.map_or("no row".into(), |values| values.join(", "));
             let detail = format!(
                 "this is another database than before, and it is behind: its newest watermark is {}, the cursor stands \
-                 at {}; if it was restored, \"highwater cursor {n} accept\" goes on from what is there now, and \
-                 \"highwater cursor {n} reset\" begins again",
+                 at {}; if it was restored, `highwater cursor {n} accept` goes on from what is there now, and \
+                 `highwater cursor {n} reset` begins again",
                 shown(newest.as_ref()),
                 shown(cursor.safe.as_ref()),
                 n = self.name
@@ -129,6 +131,16 @@ impl<T: Table> TableSource<T> {
                 self.pass_from(Some(floor), newest)
             }
         }
+    }
+
+    /// The cursor that `cursor NAME set VALUE` asks for: rows beyond the value are told.
+    pub(super) fn cursor_at(&mut self, text: &str) -> Result<Cursor> {
+        let newest = self.newest()?;
+        let values = written_values(text, &self.settings.watermark)?;
+        let floor = self.table.written_value(values, newest.as_ref())?;
+        let pass = self.pass_from(Some(floor.clone()), newest)?;
+        let safe = Some(floor);
+        Ok(Cursor { safe, pass: Some(pass), ..Cursor::new(self.table.shape()) })
     }
 
     /// A first pass from `floor`; SAFE then is as far as the settle mode lets it be at once.
@@ -209,8 +221,8 @@ impl<T: Table> TableSource<T> {
 
 fn too_many(max: u64, name: &str) -> Hold {
     let detail = format!(
-        "more than {max} rows are new at once (max_new); if that is right, \"highwater cursor {name} accept\" lets this \
-         poll tell them"
+        "more than {max} rows are new at once (max_new); `highwater cursor {name} accept` tells them, \
+         `highwater cursor {name} skip` only remembers them, max_new = \"none\" lifts the limit"
     );
     Hold { reason: HoldReason::MaxNew, detail }
 }

@@ -104,7 +104,9 @@ impl<T: Table> TableSource<T> {
         let remembered = self.memory.take().filter(|memory| memory.durable.as_deref() == durable);
         match (remembered, durable) {
             (Some(memory), _) => Ok(memory.cursor),
-            (None, Some(text)) => Cursor::parse(text, &self.name),
+            (None, Some(text)) if text.trim_start().starts_with('{') => Cursor::parse(text, &self.name),
+            // Set by an operator, who writes a watermark.
+            (None, Some(text)) => self.cursor_at(text),
             (None, None) => Ok(Cursor::new(self.table.shape())),
         }
     }

@@ -258,12 +258,44 @@ pub fn more_new_rows_than_max_new_hold_until_accepted(place: &dyn Place) {
     bench.max_new = Some(2);
     let hold = bench.poll().hold.expect("a hold");
     assert_eq!((hold.reason, bench.ledger.commits), (HoldReason::MaxNew, 0));
-    bench.accepted = Accepted { new_entries: true, removals: false };
+    bench.accepted = Accepted { new_entries: true, ..Accepted::default() };
     assert_eq!(bench.told_by_a_poll(), ["1", "2", "3"]);
     bench.accepted = Accepted::default();
     assert!(bench.told_by_a_poll().is_empty(), "known rows are not new");
     place.run("INSERT INTO item VALUES (4, 40, 'd'), (5, 50, 'e')");
     assert_eq!(bench.told_by_a_poll(), ["4", "5"]);
+}
+
+pub fn skipped_rows_are_passed_over_in_silence(place: &dyn Place) {
+    let settings = items(place);
+    place.fill(1, 1_100, 1);
+    let mut bench = Bench::new(place.source(&settings));
+    bench.max_new = Some(1_000);
+    assert!(bench.poll().hold.is_some());
+    bench.accepted = Accepted { new_entries: true, silent_new: true, ..Accepted::default() };
+    assert!(bench.told_by_a_poll().is_empty());
+    bench.accepted = Accepted::default();
+    place.run("INSERT INTO item VALUES (5000, 5000, 'new'), (5001, 1100, 'tie')");
+    bench.restart(place.source(&settings));
+    assert_eq!(bench.told_by_a_poll(), ["5000", "5001"]);
+    bench.wait(1_000);
+    assert!(bench.told_by_a_poll().is_empty());
+}
+
+pub fn a_cursor_set_by_hand_is_a_watermark(place: &dyn Place) {
+    let settings = items(place);
+    place.run("INSERT INTO item VALUES (1, 10, 'a'), (2, 20, 'b'), (3, 30, 'c')");
+    let mut bench = Bench::new(place.source(&settings));
+    bench.poll();
+    bench.ledger.take_keys();
+    bench.ledger.cursor = Some("10".into());
+    bench.ledger.known.clear();
+    assert_eq!(bench.told_by_a_poll(), ["2", "3"]);
+    assert!(bench.told_by_a_poll().is_empty());
+    bench.ledger.cursor = Some("{\"v\":0}".into());
+    let error = bench.try_poll().expect_err("no cursor of ours");
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert!(error.to_string().contains("cursor erp reset"), "{error}");
 }
 
 pub fn known_rows_are_forgotten_once_they_are_settled(place: &dyn Place) {
@@ -362,6 +394,8 @@ macro_rules! conformance_suite {
             what_is_wrong_with_the_table_is_one_clear_line,
             tracked_keys_tell_created_from_changed,
             more_new_rows_than_max_new_hold_until_accepted,
+            skipped_rows_are_passed_over_in_silence,
+            a_cursor_set_by_hand_is_a_watermark,
             known_rows_are_forgotten_once_they_are_settled,
             what_is_known_of_deleted_rows_is_dropped,
             a_row_is_explained,

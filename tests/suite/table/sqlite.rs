@@ -6,7 +6,7 @@ use highwater::error::ErrorKind;
 use highwater::setting::SourceName;
 use highwater::source::settings::{SqliteSettings, TableSettings};
 use highwater::source::table::SqliteSource;
-use highwater::source::{HoldReason, Source};
+use highwater::source::{Accepted, HoldReason, Source};
 use rusqlite::Connection;
 
 use super::conformance::{Place, conformance_suite};
@@ -29,6 +29,11 @@ impl File {
 
     fn path(&self) -> PathBuf {
         self.folder.path().join("erp.sqlite")
+    }
+
+    /// The database that has the name now.
+    fn reopen(&self) -> Connection {
+        Connection::open(self.path()).expect("a database")
     }
 
     fn settings(&self, table: &TableSettings) -> SqliteSettings {
@@ -218,6 +223,13 @@ fn a_database_put_in_its_place_is_followed_and_one_that_is_behind_holds() {
     );
     put("(1, 10), (3, 30)");
     assert_eq!(bench.told_by_a_poll(), ["3"]);
+    put("(1, 10)");
+    assert!(bench.poll().hold.is_some());
+    bench.accepted = Accepted { place: true, ..Accepted::default() };
+    assert!(bench.told_by_a_poll().is_empty());
+    bench.accepted = Accepted::default();
+    file.reopen().execute_batch("INSERT INTO t VALUES (4, 11)").expect("a row");
+    assert_eq!(bench.told_by_a_poll(), ["4"], "it goes on from what was there");
 }
 
 #[test]
