@@ -23,3 +23,6 @@ mod testing;
 pub mod tracker;
 pub mod varint;
 pub mod visit;
+
+#[cfg(test)]
+mod tests;
