@@ -1,6 +1,7 @@
 //! Decides about one file that differs: settled already, not ready yet, or to be read; and after reading, what is told.
 //! Telling and storing is `settle`'s, the order of steps is that of DESIGN section 6.1.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::block::Flags;
@@ -29,7 +30,7 @@ pub struct Rules {
     /// Larger files are refused.
     pub max_size: Option<ByteCount>,
     /// Which entries belong.
-    pub filters: Filters,
+    pub filters: Arc<Filters>,
     marker: Option<Sidecar>,
     checksum: Option<Sidecar>,
 }
@@ -42,7 +43,7 @@ impl Rules {
     pub fn new(settings: &DirectorySettings, max_size: Option<ByteCount>) -> Result<Self> {
         Ok(Self {
             max_size,
-            filters: Filters::new(settings, max_size)?,
+            filters: Arc::new(Filters::new(settings, max_size)?),
             marker: settings.marker.as_ref().map(Sidecar::new).transpose()?,
             checksum: settings.checksum.as_ref().map(Sidecar::new).transpose()?,
             settings: settings.clone(),

@@ -1,9 +1,12 @@
 //! Directory sources: listing, segments, readiness, hashing and after-actions.
 
+pub mod action;
 pub mod block;
 pub mod compare;
+pub mod explain;
 pub mod filter;
 pub mod findings;
+pub mod folder;
 pub mod judge;
 pub mod leftovers;
 pub mod local;
@@ -23,6 +26,9 @@ mod testing;
 pub mod tracker;
 pub mod varint;
 pub mod visit;
+pub mod watch;
+
+pub use folder::FolderSource;
 
 #[cfg(test)]
 mod tests;
