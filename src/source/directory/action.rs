@@ -30,7 +30,9 @@ pub fn act(directory: &dyn Directory, order: &ActionOrder) -> Result<Acted> {
     let acting = Acting { directory, order, private: private_path(order), target };
     // A private name is left from a try that was cut off: it goes on from there.
     if let Some(found) = acting.file_at(&acting.private)? {
-        return acting.finish(found.tuple);
+        let timely = (found.tuple.size, found.tuple.mtime_ns) == (order.tuple.size, order.tuple.mtime_ns);
+        let ordered = timely || acting.holds(&acting.private)?;
+        return if ordered { acting.finish(found.tuple) } else { acting.put_back() };
     }
     let Some(found) = acting.file_at(order.key.as_bytes())? else { return acting.without_source() };
     if !acting.is_ordered(&found)? {

@@ -17,7 +17,9 @@ impl Tracker {
         let found = directory.look(path)?;
         let mut lines = vec![match &found {
             None => "it is not there now".to_owned(),
-            Some(found) if found.shape == Shape::Folder => "it is a folder; its files have keys of their own".to_owned(),
+            Some(found) if found.shape == Shape::Folder => {
+                "it is a folder; its files have keys of their own".to_owned()
+            }
             Some(found) if found.shape == Shape::Other => {
                 "it is a link or a special file, which is passed over".to_owned()
             }

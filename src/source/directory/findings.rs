@@ -124,7 +124,9 @@ impl Findings {
             self.scratch = Some(ledger.scratch()?);
         }
         let scratch = self.scratch.as_ref().expect("the scratch file was just made");
-        scratch.write_all_at(&self.memory, self.flushed).map_err(|e| Error::io("write findings to a scratch file", e))?;
+        scratch
+            .write_all_at(&self.memory, self.flushed)
+            .map_err(|e| Error::io("write findings to a scratch file", e))?;
         self.flushed += self.memory.len() as u64;
         self.memory.clear();
         Ok(())

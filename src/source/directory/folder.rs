@@ -100,7 +100,10 @@ mod tests {
         let probe = source.probe().expect("a probe");
         assert!(probe[0].ends_with("can be read: 1 entries at the top, 1 of them files to be told"), "{probe:?}");
         let lines = source.explain(&"a.csv".into()).expect("an explanation");
-        assert!(lines[0].starts_with("it is there: 1 bytes, modified 20") && lines[1] == "filters let it in", "{lines:?}");
+        assert!(
+            lines[0].starts_with("it is there: 1 bytes, modified 20") && lines[1] == "filters let it in",
+            "{lines:?}"
+        );
         let lines = source.explain(&"none".into()).expect("an explanation");
         assert_eq!(lines[0], "it is not there now");
         assert!(MemoryLedger::new().told.is_empty());

@@ -8,8 +8,8 @@ use super::block::Flags;
 use super::filter::Filters;
 use super::pairing::{Missing, Pairs};
 use super::place::{Directory, Shape};
-use super::reading::{Reading, Whole, read_small};
 use super::readiness::{Standing, WaitingRoom, Why, ends_with, standing};
+use super::reading::{Reading, Whole, read_small};
 use super::sidecar::{Checksum, Sidecar, parse_checksum};
 use crate::change::key::shown;
 use crate::change::{Absence, Entry, Facts, Fingerprint, Key, Known, Presence, Sight, Tuple, Version};
@@ -137,7 +137,13 @@ pub struct Judge<'a> {
     pub unreadable: (u64, Option<String>),
 }
 
-impl Judge<'_> {
+impl<'a> Judge<'a> {
+    /// A judge who holds nothing back.
+    pub fn new(rules: &'a Rules, directory: &'a dyn Directory, look: &'a Look<'a>, room: &'a mut WaitingRoom) -> Self {
+        let (pairs, unreadable) = (Pairs::default(), (0, None));
+        Self { rules, directory, look, room, pairs, new_held: false, remembers: false, roomless: 0, unreadable }
+    }
+
     /// Decides about a file that differs from its known listing.
     pub fn judge(&mut self, seen: &Seen<'_>) -> Result<Judged> {
         let present = seen.known.filter(|known| known.presence == Presence::Present);
@@ -151,7 +157,9 @@ impl Judge<'_> {
         if remembered.is_some_and(|tuple| blind(tuple) == blind(seen.tuple)) {
             return Ok(Judged::Settled(Flags::remembered(), None));
         }
-        if let Some(back) = seen.known.filter(|known| known.presence == Presence::Absent && known.tuple == Some(seen.tuple)) {
+        if let Some(back) =
+            seen.known.filter(|known| known.presence == Presence::Absent && known.tuple == Some(seen.tuple))
+        {
             let sight = Sight::Version(Box::new(version(seen.tuple, back.fingerprint, back.note.clone())));
             return Ok(Judged::Settled(Flags::TOLD, Some(sight)));
         }
@@ -255,7 +263,8 @@ impl Judge<'_> {
         let Some(known) = seen.known.filter(|known| known.note == candidate.note) else { return Ok(None) };
         let text = format!("marker {name} was already used for an earlier version; renew it");
         let may_be_touched = known.presence == Presence::Present && known.size == seen.tuple.size;
-        match known.fingerprint.filter(|_| may_be_touched && !self.waits_so(seen, |why| matches!(why, Why::Marker(_)))) {
+        match known.fingerprint.filter(|_| may_be_touched && !self.waits_so(seen, |why| matches!(why, Why::Marker(_))))
+        {
             Some(unchanged) => {
                 (candidate.only, candidate.captures) = (Some((unchanged, text)), false);
                 Ok(None)

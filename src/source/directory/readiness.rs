@@ -86,7 +86,13 @@ pub enum Standing {
 }
 
 /// Decides whether `tuple`, looked at `looked`, stood still for `stable_for` when it is looked at again `now`.
-pub fn standing(waits: Option<&Waits>, tuple: &Tuple, looked: Duration, now: Duration, stable_for: Duration) -> Standing {
+pub fn standing(
+    waits: Option<&Waits>,
+    tuple: &Tuple,
+    looked: Duration,
+    now: Duration,
+    stable_for: Duration,
+) -> Standing {
     let first = waits.filter(|waits| waits.tuple == *tuple).map_or(looked, |waits| waits.first_tick);
     if now.saturating_sub(first) >= stable_for { Standing::Still } else { Standing::Since(first) }
 }
@@ -143,7 +149,8 @@ impl WaitingRoom {
         if self.files.len() >= WAITING_MAX {
             return false;
         }
-        self.files.insert(key.clone(), Waits { tuple, first_tick, since: now, why, from: None, remembered: None, round });
+        self.files
+            .insert(key.clone(), Waits { tuple, first_tick, since: now, why, from: None, remembered: None, round });
         true
     }
 
@@ -182,8 +189,7 @@ impl WaitingRoom {
             key: key.clone(),
             reason: waits.why.text(stable_for),
             since: waits.since,
-            until: (waits.why.is_timed())
-                .then(|| wall.plus((waits.first_tick + stable_for).saturating_sub(now))),
+            until: (waits.why.is_timed()).then(|| wall.plus((waits.first_tick + stable_for).saturating_sub(now))),
         });
         shown.take(limit).collect()
     }

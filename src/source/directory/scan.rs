@@ -135,7 +135,8 @@ impl Scan<'_, '_> {
 
     /// What happens to a folder that could not be listed is decided by the kind of the error.
     fn unlisted(&mut self, folder: &[u8], error: Error) -> Result<()> {
-        let ours = matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Stopped | ErrorKind::Full | ErrorKind::Conflict);
+        let ours =
+            matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Stopped | ErrorKind::Full | ErrorKind::Conflict);
         if folder.is_empty() || ours {
             return Err(error);
         }
@@ -162,7 +163,7 @@ impl Scan<'_, '_> {
         let Scanned { findings, tally, .. } = &mut self.scanned;
         let (from, tick) = (findings.position(), self.look.clock.tick());
         let Ok(listing) = segment.number() else { return Ok(()) };
-        for number in 0..listing.len() {
+        for number in 0..listing.count() {
             let known = u64::from(listing.entry(number)?.flags.is_known_file());
             tally.known += known;
             tally.gone += known;

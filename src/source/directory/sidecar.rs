@@ -33,7 +33,8 @@ enum Part {
 }
 
 /// Stands for a placeholder while the template is taken apart; no configuration holds it.
-const HOLES: [(char, &str); 4] = [('\u{f8f1}', "name"), ('\u{f8f2}', "stem"), ('\u{f8f3}', "path"), ('\u{f8f3}', "key")];
+const HOLES: [(char, &str); 4] =
+    [('\u{f8f1}', "name"), ('\u{f8f2}', "stem"), ('\u{f8f3}', "path"), ('\u{f8f3}', "key")];
 
 impl Sidecar {
     /// Takes a template apart.
@@ -50,7 +51,8 @@ impl Sidecar {
             }
         });
         if let Some(name) = unknown {
-            let rule = format!("\"{template}\" has {{{name}}}, which names no sidecar; use {{name}}, {{stem}} or {{path}}");
+            let rule =
+                format!("\"{template}\" has {{{name}}}, which names no sidecar; use {{name}}, {{stem}} or {{path}}");
             return Err(Error::new(ErrorKind::Config, rule));
         }
         let mut parts = Vec::new();

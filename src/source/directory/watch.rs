@@ -24,8 +24,17 @@ const MISSING_WAIT: Duration = Duration::from_secs(10);
 /// File systems on which the kernel does not see what others change: NFS, SMB, SMB2, CIFS, FUSE, 9P, AFS, Ceph, Coda,
 /// VirtualBox, Lustre.
 const REMOTE: [u64; 11] = [
-    0x6969, 0x517b, 0xfe53_4d42, 0xff53_4d42, 0x6573_5546, 0x0102_1997, 0x5346_414f, 0x00c3_6400, 0x7375_7245,
-    0x786f_4256, 0x0bd0_0bd0,
+    0x6969,
+    0x517b,
+    0xfe53_4d42,
+    0xff53_4d42,
+    0x6573_5546,
+    0x0102_1997,
+    0x5346_414f,
+    0x00c3_6400,
+    0x7375_7245,
+    0x786f_4256,
+    0x0bd0_0bd0,
 ];
 
 /// Begins to watch the folder at `root`; the watch ends when what is returned is dropped.
@@ -111,7 +120,8 @@ impl Watching {
         let hints = Arc::clone(&self.hints);
         let config = Config::default().with_follow_symlinks(false);
         let mut watcher = RecommendedWatcher::new(move |event| hints.take(event), config)?;
-        let mode = if self.hints.filters.is_recursive() { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
+        let mode =
+            if self.hints.filters.is_recursive() { RecursiveMode::Recursive } else { RecursiveMode::NonRecursive };
         watcher.watch(&self.hints.root, mode)?;
         Ok(watcher)
     }

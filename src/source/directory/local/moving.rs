@@ -39,9 +39,7 @@ fn link_then_unlink(source: &reach::Near<'_>, goal: &reach::Near<'_>) -> Result<
         Err(Errno::PERM | Errno::OPNOTSUPP | Errno::NOSYS) => {
             match rustix::fs::statat(goal.fd(), goal.rest, AtFlags::SYMLINK_NOFOLLOW) {
                 Ok(_) => Ok(Renamed::Taken),
-                Err(_) => {
-                    rustix::fs::renameat(source.fd(), source.rest, goal.fd(), goal.rest).map(|()| Renamed::Done)
-                }
+                Err(_) => rustix::fs::renameat(source.fd(), source.rest, goal.fd(), goal.rest).map(|()| Renamed::Done),
             }
         }
         Err(errno) => Err(errno),
