@@ -58,7 +58,7 @@ pub fn start(level: Level) -> Option<MultiProgress> {
         Some(bars)
     } else {
         let json =
-            tracing_subscriber::fmt::layer().json().flatten_event(true).with_timer(Exact).with_writer(io::stderr);
+            tracing_subscriber::fmt::layer().json().flatten_event(true).with_timer(Millis).with_writer(io::stderr);
         tracing_subscriber::registry().with(json.with_filter(targets)).init();
         None
     }
@@ -79,12 +79,12 @@ impl FormatTime for Seconds {
     }
 }
 
-/// Times with their full precision in UTC, for programs.
-struct Exact;
+/// Times to the millisecond in UTC, for programs.
+struct Millis;
 
-impl FormatTime for Exact {
+impl FormatTime for Millis {
     fn format_time(&self, w: &mut Writer<'_>) -> fmt::Result {
-        w.write_str(&SystemClock::new().now().to_rfc3339())
+        w.write_str(&super::listing::millis(SystemClock::new().now()))
     }
 }
 
