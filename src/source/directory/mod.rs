@@ -1,5 +1,6 @@
 //! Directory sources: listing, segments, readiness, hashing and after-actions.
 
+pub mod after_action;
 pub mod block;
 pub mod compare;
 pub mod filter;
@@ -26,3 +27,5 @@ pub mod varint;
 pub mod visit;
 
 pub use folder::FolderSource;
+#[cfg(test)]
+mod tests;
