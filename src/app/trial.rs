@@ -75,7 +75,7 @@ const TRIAL_CONTENT: &[u8] = b"id;text\n1;a test delivery of highwater\n";
 
 fn made_up(trial: &Trial<'_>) -> Event {
     let (source, key) = (SourceName::new("highwater-test"), Key::from("test.csv"));
-    let now = trial.clock.now();
+    let now = trial.clock.now().whole_millis();
     let fingerprint = Some(Fingerprint::of(TRIAL_CONTENT));
     // The generation makes each test an event of its own, which receivers that dedupe would otherwise swallow.
     let generation = u64::try_from(now.nanos()).unwrap_or(0);

@@ -19,7 +19,7 @@ pub fn command_line(settings: &ScriptSettings, attempt: &Attempt<'_>, sink: &Sin
     let event_file = Path::new(FOLDER).join("event.json");
     let file: Option<PathBuf> =
         event.content.as_ref().map(|_| Path::new(FOLDER).join(OsStr::from_bytes(placeholder::name(event))));
-    let arguments = environment::arguments(&settings.command, event, file.as_deref());
+    let arguments = environment::arguments(&settings.command, event, &event_file, file.as_deref());
     let arguments = arguments.map_err(|why| Error::new(ErrorKind::Invalid, why))?;
     let mut lines = vec![
         format!("mkdir -p {FOLDER}"),
