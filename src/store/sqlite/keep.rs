@@ -14,14 +14,17 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::store::{Keeping, Kept};
 
+/// Events that one step puts into the look-up: some 10 ms of the writer's time.
+const LOOKUP_STEP: usize = 4_000;
+
 impl SqliteStore {
     pub(super) fn keep_house(&self, keeping: &Keeping, now: Timestamp) -> Result<Kept> {
         let keeping = keeping.clone();
         self.writer.write(Durability::Process, move |connection| {
             let step = keeping.step_max.max(1);
             let mut kept = Kept::default();
-            let looked_up = extend_lookup(connection, step)?;
-            kept.more |= looked_up >= step as u64;
+            let looked_up = extend_lookup(connection, LOOKUP_STEP)?;
+            kept.more |= looked_up >= LOOKUP_STEP as u64;
             release_contents(connection, step, &mut kept)?;
             if keeping.pruning {
                 prune_events(connection, &keeping, now, &mut kept)?;
