@@ -9,6 +9,7 @@ mod known;
 mod listing;
 mod operate;
 mod page;
+mod place;
 mod queue;
 mod reader;
 mod register;
@@ -104,8 +105,11 @@ impl SqliteStore {
             std::fs::create_dir_all(folder)
                 .map_err(|e| Error::io(format!("make the store's folder {}", folder.display()), e))?;
         }
+        place::exists(path)?;
         let mut connection = open_connection(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
         let named = |e: Error| e.while_doing(format!("open store {}", path.display()));
+        // Before anything is set: a database that is not ours stays as it is.
+        schema::check(&connection).map_err(named)?;
         prepare_writer(&connection).map_err(named)?;
         schema::migrate(&mut connection).map_err(named)?;
         restrict_mode(path)?;
