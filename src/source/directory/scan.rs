@@ -163,7 +163,7 @@ impl Scan<'_, '_> {
         let Scanned { findings, tally, .. } = &mut self.scanned;
         let (from, tick) = (findings.position(), self.look.clock.tick());
         let Ok(listing) = segment.number() else { return Ok(()) };
-        for number in 0..listing.len() {
+        for number in 0..listing.count() {
             let known = u64::from(listing.entry(number)?.flags.is_known_file());
             tally.known += known;
             tally.gone += known;

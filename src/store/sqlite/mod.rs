@@ -171,8 +171,8 @@ fn prepare_writer(connection: &Connection) -> Result<()> {
         return Err(Error::new(ErrorKind::ReadOnly, fact));
     }
     // Measured (PERF.md (c)): a larger cache and rarer checkpoints are worth twice the inserts.
-    set("cache_size", "-32768")?;
-    set("wal_autocheckpoint", "4000")?;
+    set("cache_size", "-65536")?;
+    set("wal_autocheckpoint", "16000")?;
     set("journal_size_limit", "67108864")?;
     set("synchronous", "FULL")
 }

@@ -68,9 +68,9 @@ fn what_can_not_be_read_does_not_stop_the_rest() {
     }
     play.poll();
     play.taken();
-    fs::set_permissions(play.path("closed"), fs::Permissions::from_mode(0)).expect("chmod");
+    fs::set_permissions(play.path("closed"), fs::Permissions::from_mode(0o000)).expect("chmod");
     play.write("secret", "changed");
-    fs::set_permissions(play.path("secret"), fs::Permissions::from_mode(0)).expect("chmod");
+    fs::set_permissions(play.path("secret"), fs::Permissions::from_mode(0o000)).expect("chmod");
     play.write("open/c", "C");
     let looked = play.poll();
     assert!(!looked.complete);
@@ -161,7 +161,7 @@ fn edits() -> impl Strategy<Value = Vec<Vec<Edit>>> {
 }
 
 fn name(number: u8) -> String {
-    if number % 2 == 0 { format!("f{number}") } else { format!("d{}/f{number}", number % 3) }
+    if number.is_multiple_of(2) { format!("f{number}") } else { format!("d{}/f{number}", number % 3) }
 }
 
 /// The naive way: every file read, compared with what was read before.
