@@ -65,7 +65,7 @@ pub fn test_sink(config: &Config, name: &SinkName, id: Option<EventId>, dry_run:
 
 fn stored(store: &dyn Store, id: EventId) -> Result<Event> {
     let records = store.records()?;
-    let missing = || Error::new(ErrorKind::NotFound, format!("there is no event {id}; `highwater events` lists them"));
+    let missing = || Error::new(ErrorKind::Usage, format!("there is no event {id}; `highwater events` lists them"));
     let record = records.event(id)?.ok_or_else(missing)?;
     let content = records.content(record.seq)?;
     Ok(Event { content, ..record.event })

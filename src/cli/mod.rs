@@ -140,6 +140,8 @@ impl Command {
         match self {
             Self::Run(_) | Self::Listen(_) => log::Level::Info,
             Self::Once(args) if !args.quiet => log::Level::Info,
+            // It tells itself what is refused.
+            Self::Peek(_) => log::Level::Error,
             _ => log::Level::Warn,
         }
     }

@@ -78,8 +78,7 @@ impl Dead<'_, '_> {
         if let Some(listing) = self.listing {
             listing.end(self.out)?;
         }
-        self.count.end("nothing is dead or refused");
-        Ok(())
+        self.count.end("nothing is dead or refused", self.out)
     }
 }
 
