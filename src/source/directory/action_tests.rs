@@ -174,7 +174,7 @@ fn a_target_with_the_same_content_is_enough_and_another_gets_a_numbered_neighbou
 #[test]
 fn targets_outside_the_root_are_impossible() {
     let scene = Scene::new();
-    for path in ["../a", "/tmp/a", "x/../../a"] {
+    for path in ["../a", "/srv/a", "x/../../a"] {
         let order = scene.order("a", "A", move_to(path));
         assert!(matches!(scene.act(&order), Acted::Impossible(_)), "{path}");
     }

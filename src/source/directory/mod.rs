@@ -1,6 +1,7 @@
 //! Directory sources: listing, segments, readiness, hashing and after-actions.
 
 pub mod action;
+pub mod ahead;
 pub mod block;
 pub mod compare;
 pub mod explain;

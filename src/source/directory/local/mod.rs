@@ -87,6 +87,10 @@ impl Directory for LocalFolder {
         Ok(stat.st_dev.to_string())
     }
 
+    fn lists_in_parallel(&self) -> bool {
+        std::thread::available_parallelism().is_ok_and(|threads| threads.get() > 1)
+    }
+
     fn list(&self, folder: &[u8], each: &mut dyn FnMut(Listed<'_>) -> Result<()>) -> Result<Listing> {
         let fd = match reach::open_below(self.root()?, folder, OFlags::RDONLY | OFlags::DIRECTORY) {
             Ok(fd) => fd,
