@@ -1,1 +1,105 @@
-//! Tests of table.
+//! Table sources against real databases, through the library's own interface and a ledger in memory.
+
+mod conformance;
+mod postgres;
+mod postgres_access;
+mod postgres_types;
+mod settling;
+mod sqlite;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use highwater::change::Nature;
+use highwater::clock::{Clock, ManualClock, Stop, Timestamp};
+use highwater::error::Result;
+use highwater::source::settings::{Settle, Start, TableFrom, TableSettings};
+use highwater::source::{Accepted, Look, Looked, NoProgress, Patience, Scope, Source};
+
+use super::support::ledger::MemoryLedger;
+
+/// A source with the ledger and the clock it is polled with.
+pub struct Bench {
+    pub source: Box<dyn Source>,
+    pub ledger: MemoryLedger,
+    pub clock: Arc<ManualClock>,
+    pub max_new: Option<u64>,
+    pub accepted: Accepted,
+}
+
+impl Bench {
+    /// A bench with an empty ledger, at the real time: databases have their own clocks.
+    pub fn new(source: Box<dyn Source>) -> Self {
+        assert_eq!(source.nature(), Nature::Row);
+        let ledger = MemoryLedger::new(source.tracks_keys());
+        let clock = ManualClock::at(highwater::clock::SystemClock::new().now());
+        Self { source, ledger, clock, max_new: None, accepted: Accepted::default() }
+    }
+
+    /// One poll that must end well.
+    pub fn poll(&mut self) -> Looked {
+        self.try_poll().expect("the poll ends well")
+    }
+
+    /// One poll.
+    pub fn try_poll(&mut self) -> Result<Looked> {
+        self.poll_until(&Stop::new())
+    }
+
+    /// One poll that ends when `stop` is raised.
+    pub fn poll_until(&mut self, stop: &Stop) -> Result<Looked> {
+        let look = Look {
+            scope: Scope::Everything,
+            first: self.ledger.cursor.is_none(),
+            filters_changed: false,
+            accepted: self.accepted,
+            max_new: self.max_new,
+            patience: Patience::Return,
+            clock: &*self.clock,
+            stop,
+            progress: &NoProgress,
+        };
+        self.source.poll(&look, &mut self.ledger)
+    }
+
+    /// The keys that one poll tells, sorted.
+    pub fn told_by_a_poll(&mut self) -> Vec<String> {
+        let looked = self.poll();
+        assert_eq!(looked.hold, None);
+        assert!(looked.complete);
+        let mut keys = self.ledger.take_keys();
+        keys.sort();
+        keys
+    }
+
+    /// Lets time pass, on both clocks.
+    pub fn wait(&self, seconds: u64) {
+        self.clock.advance(Duration::from_secs(seconds));
+    }
+
+    /// Goes on with another source object, as a new process would.
+    pub fn restart(&mut self, source: Box<dyn Source>) {
+        self.source = source;
+        // A new process has a new monotonic clock.
+        self.clock = ManualClock::at(Timestamp::from_nanos(self.clock.now().nanos()));
+    }
+}
+
+/// Settings of a table named `name`.
+pub fn table(name: &str, watermark: &[&str], key: &[&str]) -> TableSettings {
+    let owned = |names: &[&str]| names.iter().map(|name| (*name).to_owned()).collect();
+    TableSettings {
+        from: TableFrom::Table(name.into()),
+        watermark: owned(watermark),
+        key: owned(key),
+        settle: Settle::Auto,
+        page: 500,
+        start: Start::All,
+        track_keys: false,
+    }
+}
+
+/// Settings of a query.
+pub fn query(sql: &str, watermark: &[&str], key: &[&str]) -> TableSettings {
+    TableSettings { from: TableFrom::Query(sql.into()), ..table("", watermark, key) }
+}

@@ -154,15 +154,15 @@ pub struct Index {
 }
 
 impl Index {
-    /// Indexes every entry; `leftover` is told the numbers of entries that a later one of the same name replaces.
-    pub fn new(listing: &Numbered<'_>, leftover: &mut dyn FnMut(usize)) -> Result<Self> {
+    /// Indexes every entry; `twice` is told the numbers of an earlier and a later entry of the same name.
+    pub fn new(listing: &Numbered<'_>, twice: &mut dyn FnMut(usize, usize)) -> Result<Self> {
         let slots = vec![0; (listing.len() * 2).next_power_of_two().max(2)];
         let mut index = Self { hasher: RandomState::new(), slots };
         for number in 0..listing.len() {
             let name = listing.entry(number)?.name;
             let slot = index.slot(listing, name)?;
             if let Some(earlier) = index.slots[slot].checked_sub(1) {
-                leftover(earlier as usize);
+                twice(earlier as usize, number);
             }
             index.slots[slot] = u32::try_from(number + 1).map_err(|_| damaged())?;
         }
@@ -214,8 +214,8 @@ mod tests {
         let numbered = segment.number().expect("sound");
         assert_eq!((numbered.block_of(2).expect("there"), numbered.range(0), numbered.range(1)), (2, 0..2, 2..2));
         let mut leftovers = Vec::new();
-        let index = Index::new(&numbered, &mut |number| leftovers.push(number)).expect("sound");
-        assert_eq!(leftovers, [0]);
+        let index = Index::new(&numbered, &mut |earlier, later| leftovers.push((earlier, later))).expect("sound");
+        assert_eq!(leftovers, [(0, 3)]);
         assert_eq!(index.find(&numbered, b"a").expect("sound"), Some(3));
         assert_eq!(index.find(&numbered, b"x").expect("sound"), None);
         assert!(segment.has_loose());

@@ -2,6 +2,9 @@
 //!
 //! A delivery whose key is busy with an earlier one is *parked*: it leaves the index of what is due, so that it is not
 //! looked at again and again, and comes back when its key is free.
+//!
+//! Every query here names its partial index: left to itself, SQLite takes the primary key and walks over all that was
+//! ever delivered, so that each claim costs more than the one before.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -223,10 +226,11 @@ pub(super) fn release_keys_of(connection: &Connection, sink_id: i64, seq: i64) -
         .map_err(&doing)?;
     let Some((order, also)) = keys else { return Ok(()) };
     for key in [order, also].into_iter().flatten() {
-        for column in ["order_key", "order_also"] {
+        for (column, index) in [("order_key", "delivery_busy"), ("order_also", "delivery_busy_also")] {
             let sql = format!(
                 "UPDATE delivery SET state = 0 WHERE sink_id = ?1 AND state = 3 AND seq =
-                    (SELECT min(seq) FROM delivery WHERE sink_id = ?1 AND {column} = ?2 AND {column} IS NOT NULL
+                    (SELECT min(seq) FROM delivery INDEXED BY {index}
+                     WHERE sink_id = ?1 AND {column} = ?2 AND {column} IS NOT NULL
                         AND state IN (1, 2, 3) AND state = 3)"
             );
             connection.prepare_cached(&sql).and_then(|mut s| s.execute([sink_id, key])).map_err(&doing)?;
@@ -243,7 +247,8 @@ fn claim(connection: &Connection, sink_id: i64, claiming: &Claiming, names: &Nam
     pull_in(connection, sink_id, claiming)?;
     let due = candidates(
         connection,
-        "SELECT seq, order_key, order_also FROM delivery WHERE sink_id = ?1 AND state = 2 AND next_at <= ?2 ORDER BY next_at LIMIT ?3",
+        "SELECT seq, order_key, order_also FROM delivery INDEXED BY delivery_retry
+         WHERE sink_id = ?1 AND state = 2 AND next_at <= ?2 ORDER BY next_at LIMIT ?3",
         [sink_id, claiming.now.nanos(), int(claiming.limit as u64)],
     )?;
     for candidate in due {
@@ -254,7 +259,8 @@ fn claim(connection: &Connection, sink_id: i64, claiming: &Claiming, names: &Nam
         let wanted = int((claiming.limit - claims.len()) as u64);
         let pending = candidates(
             connection,
-            "SELECT seq, order_key, order_also FROM delivery WHERE sink_id = ?1 AND state = 0 AND seq > ?2 ORDER BY seq LIMIT ?3",
+            "SELECT seq, order_key, order_also FROM delivery INDEXED BY delivery_pending
+             WHERE sink_id = ?1 AND state = 0 AND seq > ?2 ORDER BY seq LIMIT ?3",
             [sink_id, behind, wanted],
         )?;
         let Some(last) = pending.last() else { break };
@@ -309,16 +315,15 @@ fn is_blocked(connection: &Connection, sink_id: i64, candidate: &Candidate, hold
                 .and_then(|mut s| s.query_row([sink_id, key, candidate.seq], |row| row.get(0)))
                 .map_err(&doing)
         };
-        let busy = ask(
-            "SELECT EXISTS (SELECT 1 FROM delivery WHERE sink_id = ?1 AND order_key = ?2 AND seq < ?3 AND state IN (1, 2, 3))",
-        )? || ask(
-            "SELECT EXISTS (SELECT 1 FROM delivery WHERE sink_id = ?1 AND order_also = ?2 AND order_also IS NOT NULL
-                AND seq < ?3 AND state IN (1, 2, 3))",
-        )?;
-        let held = hold_after_dead
-            && ask(
-                "SELECT EXISTS (SELECT 1 FROM delivery WHERE sink_id = ?1 AND order_key = ?2 AND seq < ?3 AND state = 5)",
+        let busy = ask("SELECT EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_busy
+                WHERE sink_id = ?1 AND order_key = ?2 AND seq < ?3 AND state IN (1, 2, 3))")?
+            || ask(
+                "SELECT EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_busy_also
+                WHERE sink_id = ?1 AND order_also = ?2 AND order_also IS NOT NULL AND seq < ?3 AND state IN (1, 2, 3))",
             )?;
+        let held = hold_after_dead
+            && ask("SELECT EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_dead
+                    WHERE sink_id = ?1 AND order_key = ?2 AND seq < ?3 AND state = 5)")?;
         if busy || held {
             return Ok(true);
         }
@@ -362,7 +367,7 @@ fn tell_gap(connection: &Connection, sink_id: i64, candidate: &Candidate) -> Res
     let Some(order) = candidate.order else { return Ok(false) };
     let told = connection
         .prepare_cached(
-            "UPDATE delivery SET gap_told = ?3
+            "UPDATE delivery INDEXED BY delivery_dead SET gap_told = ?3
              WHERE sink_id = ?1 AND order_key = ?2 AND seq < ?3 AND state = 5 AND gap_told IN (0, ?3)",
         )
         .and_then(|mut s| s.execute([sink_id, order, candidate.seq]))

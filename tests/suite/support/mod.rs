@@ -7,6 +7,10 @@ pub mod event;
 #[allow(dead_code)]
 pub mod highwater;
 #[allow(dead_code)]
+pub mod ledger;
+#[allow(dead_code)]
+pub mod postgres;
+#[allow(dead_code)]
 pub mod receiver;
 
 use std::time::{Duration, Instant};

@@ -1,5 +1,9 @@
 //! What the tests of directory sources share: settings, a ledger in memory, a folder to play in.
 
+mod ledger;
+
+pub use ledger::{MemoryLedger, Told};
+
 use crate::change::Kind;
 use crate::setting::Interval;
 use crate::source::settings::{AfterAction, Case, DirectorySettings, Empty, Start, Versions};

@@ -36,8 +36,10 @@ pub fn failure(doing: &str, error: &tokio_postgres::Error) -> Error {
         kind = ErrorKind::Denied;
     } else if text.contains("timeout") {
         kind = ErrorKind::TimedOut;
-    } else if text.contains("authentication") || text.contains("configuration") {
+    } else if text.contains("authentication") {
         kind = ErrorKind::Denied;
+    } else if text.contains("configuration") {
+        kind = ErrorKind::Config;
     } else if text.contains("connect") || text.contains("communicating") {
         kind = if kind == ErrorKind::Internal { ErrorKind::Unavailable } else { kind };
     }

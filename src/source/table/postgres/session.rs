@@ -31,6 +31,12 @@ const SETTINGS: &str = "SET default_transaction_read_only = on; SET TIME ZONE 'U
 /// A statement that takes longer is stuck: even a first load reads page by page.
 const STATEMENT_TIMEOUT: &str = "SET statement_timeout = '1h'";
 
+/// The rows of a query, as they come.
+pub struct Rows {
+    stream: Pin<Box<RowStream>>,
+    ended: bool,
+}
+
 /// An open connection.
 pub struct Session {
     client: Client,
@@ -113,26 +119,29 @@ impl Session {
     }
 
     /// Begins to stream a query with text parameters.
-    pub fn stream(&self, sql: &str, parameters: &[String], stop: &Stop) -> Result<Pin<Box<RowStream>>> {
+    pub fn stream(&self, sql: &str, parameters: &[String], stop: &Stop) -> Result<Rows> {
         let typed = parameters.iter().map(|text| (text, Type::TEXT));
-        Ok(Box::pin(self.wait(stop, self.client.query_typed_raw(sql, typed))?))
+        let stream = Box::pin(self.wait(stop, self.client.query_typed_raw(sql, typed))?);
+        Ok(Rows { stream, ended: false })
     }
 
     /// The next rows of a stream, at most [`CHUNK_ROWS`]; none at its end.
-    pub fn next_rows(&self, stream: &mut Pin<Box<RowStream>>, stop: &Stop) -> Result<Vec<tokio_postgres::Row>> {
+    pub fn next_rows(&self, rows: &mut Rows, stop: &Stop) -> Result<Vec<tokio_postgres::Row>> {
         self.wait(stop, async {
-            let mut rows = Vec::with_capacity(CHUNK_ROWS);
-            match stream.next().await {
-                Some(row) => rows.push(row?),
-                None => return Ok(rows),
-            }
-            while rows.len() < CHUNK_ROWS {
-                match stream.next().now_or_never() {
-                    Some(Some(row)) => rows.push(row?),
-                    Some(None) | None => break,
+            let mut taken = Vec::with_capacity(CHUNK_ROWS);
+            while taken.len() < CHUNK_ROWS && !rows.ended {
+                // Wait for the first one; then take what has come already.
+                let next = match taken.is_empty() {
+                    true => Some(rows.stream.next().await),
+                    false => rows.stream.next().now_or_never(),
+                };
+                match next {
+                    Some(Some(row)) => taken.push(row?),
+                    Some(None) => rows.ended = true,
+                    None => break,
                 }
             }
-            Ok(rows)
+            Ok(taken)
         })
     }
 
@@ -190,12 +199,19 @@ async fn connect_once(
     // The connection's own task ends with the client; its error reaches whoever waits for an answer.
     if let Some(connector) = connector {
         let (client, connection) = config.connect(connector.clone()).await?;
-        runtime.spawn(connection);
+        runtime.spawn(served(connection));
         return Ok(client);
     }
     let (client, connection) = config.connect(NoTls).await?;
-    runtime.spawn(connection);
+    runtime.spawn(served(connection));
     Ok(client)
+}
+
+/// Serves a connection until its client is dropped. Whoever waits for an answer only learns that it is closed.
+async fn served(connection: impl Future<Output = std::result::Result<(), tokio_postgres::Error>>) {
+    if let Err(error) = connection.await {
+        tracing::debug!(error = %failure("serve a connection", &error), "a connection to PostgreSQL ended");
+    }
 }
 
 /// Waits for `work`, but not longer than until `stop` is raised.

@@ -135,7 +135,12 @@ impl Table for SqliteTable {
             return Ok(Begun::Unchanged);
         }
         open.version_now = version;
-        open.connection.execute_batch("BEGIN DEFERRED").map_err(|e| failed(&e))?;
+        // A deferred transaction begins with its first read, which also notices that the schema has changed.
+        let begin = "BEGIN DEFERRED; SELECT 1 FROM sqlite_schema LIMIT 1";
+        if let Err(error) = open.connection.execute_batch(begin) {
+            self.open = None;
+            return Err(failed(&error));
+        }
         self.stop = stop.clone();
         let described = self.describe();
         if described.is_err() {

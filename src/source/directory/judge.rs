@@ -1,0 +1,397 @@
+//! Decides about one file that differs: settled already, not ready yet, or to be read; and after reading, what is told.
+//! Telling and storing is `settle`'s, the order of steps is that of DESIGN section 6.1.
+
+use std::time::Duration;
+
+use super::block::Flags;
+use super::filter::Filters;
+use super::pairing::{Missing, Pairs};
+use super::place::{Directory, Shape};
+use super::readiness::{Standing, WaitingRoom, Why, ends_with, standing};
+use super::reading::{Reading, Whole, read_small};
+use super::sidecar::{Checksum, Sidecar, parse_checksum};
+use crate::change::key::shown;
+use crate::change::{Absence, Entry, Facts, Fingerprint, Key, Known, Presence, Sight, Tuple, Version};
+use crate::clock::Timestamp;
+use crate::error::Result;
+use crate::setting::ByteCount;
+use crate::source::settings::{DirectorySettings, Empty};
+use crate::source::{Look, Patience};
+
+/// A checksum file is at most this large; one for a whole folder of files fits.
+const CHECKSUM_BYTES_MAX: u64 = 1 << 20;
+
+/// What a source's settings ask of its files.
+#[derive(Debug)]
+pub struct Rules {
+    /// As configured.
+    pub settings: DirectorySettings,
+    /// Larger files are refused.
+    pub max_size: Option<ByteCount>,
+    /// Which entries belong.
+    pub filters: Filters,
+    marker: Option<Sidecar>,
+    checksum: Option<Sidecar>,
+}
+
+impl Rules {
+    /// Compiles settings.
+    ///
+    /// # Errors
+    /// `Config` when a glob or a sidecar template makes no sense.
+    pub fn new(settings: &DirectorySettings, max_size: Option<ByteCount>) -> Result<Self> {
+        Ok(Self {
+            max_size,
+            filters: Filters::new(settings, max_size)?,
+            marker: settings.marker.as_ref().map(Sidecar::new).transpose()?,
+            checksum: settings.checksum.as_ref().map(Sidecar::new).transpose()?,
+            settings: settings.clone(),
+        })
+    }
+
+    /// How long a file must stand still.
+    pub fn stable_for(&self) -> Duration {
+        self.settings.stable_for.duration()
+    }
+}
+
+/// A file as it was listed, and what is known of it.
+#[derive(Debug)]
+pub struct Seen<'a> {
+    /// Its key.
+    pub key: &'a Key,
+    /// What the listing says.
+    pub tuple: Tuple,
+    /// When it was looked at, on the monotonic clock.
+    pub tick: Duration,
+    /// What its segment said.
+    pub was: Option<(Flags, Tuple)>,
+    /// Its row.
+    pub known: Option<&'a Known>,
+}
+
+/// What is decided about a file.
+#[derive(Debug)]
+pub enum Judged {
+    /// It needs no reading.
+    Settled(Flags, Option<Sight>),
+    /// It waits; nothing is told.
+    Unready,
+    /// It is ready, and must be read.
+    Read(Box<Candidate>),
+}
+
+/// A file that is ready to be read.
+#[derive(Debug)]
+pub struct Candidate {
+    /// Its key.
+    pub key: Key,
+    /// The version that is ready.
+    pub tuple: Tuple,
+    /// Whether the bytes are wanted.
+    pub captures: bool,
+    /// What was told last, while it was there.
+    pub told: Option<Fingerprint>,
+    /// The checksum it must have.
+    pub checksum: Option<Checksum>,
+    /// What must be remembered of it first, because it has no row.
+    pub remembered: Option<Tuple>,
+    checksum_tuple: Option<Tuple>,
+    note: Box<[u8]>,
+    /// Set when its marker was used before: only unchanged content is taken.
+    only: Option<(Fingerprint, String)>,
+    from: Option<Missing>,
+}
+
+/// What a reading came to.
+#[derive(Debug, Default)]
+pub struct Concluded {
+    /// How it goes into the known listing; `None` when it is not settled.
+    pub flags: Option<Flags>,
+    /// What is said, to be committed together.
+    pub entries: Vec<Entry>,
+    /// What must be remembered first.
+    pub remembered: Vec<(Key, Tuple)>,
+}
+
+/// Decides about the files of one poll.
+pub struct Judge<'a> {
+    /// What is asked of files.
+    pub rules: &'a Rules,
+    /// Where they are.
+    pub directory: &'a dyn Directory,
+    /// How the look is taken.
+    pub look: &'a Look<'a>,
+    /// Where unready files wait.
+    pub room: &'a mut WaitingRoom,
+    /// Which new files may be missing ones.
+    pub pairs: Pairs,
+    /// Whether new files wait for an operator.
+    pub new_held: bool,
+    /// Whether what has no row is only remembered (`start = "now"`).
+    pub remembers: bool,
+    /// Files that wait without having found room.
+    pub roomless: u64,
+    /// Files that could not be read, and why the first of them could not.
+    pub unreadable: (u64, Option<String>),
+}
+
+impl Judge<'_> {
+    /// Decides about a file that differs from its known listing.
+    pub fn judge(&mut self, seen: &Seen<'_>) -> Result<Judged> {
+        let present = seen.known.filter(|known| known.presence == Presence::Present);
+        let remembered = seen.was.filter(|(flags, _)| flags.is_remembered() && seen.known.is_none()).map(|(_, t)| t);
+        if present.is_some_and(|known| known.tuple == Some(seen.tuple)) {
+            self.room.leave(seen.key);
+            return Ok(Judged::Settled(Flags::TOLD, None));
+        }
+        // Its content was never read; rights and owner are no content.
+        let blind = |tuple: Tuple| Tuple { ctime_ns: 0, ..tuple };
+        if remembered.is_some_and(|tuple| blind(tuple) == blind(seen.tuple)) {
+            return Ok(Judged::Settled(Flags::remembered(), None));
+        }
+        if let Some(back) =
+            seen.known.filter(|known| known.presence == Presence::Absent && known.tuple == Some(seen.tuple))
+        {
+            let sight = Sight::Version(Box::new(version(seen.tuple, back.fingerprint, back.note.clone())));
+            return Ok(Judged::Settled(Flags::TOLD, Some(sight)));
+        }
+        if self.remembers && present.is_none() {
+            return Ok(Judged::Settled(Flags::remembered(), None));
+        }
+        let new = present.is_none() && remembered.is_none() && self.room.get(seen.key).is_none();
+        if new && self.new_held {
+            return Ok(Judged::Unready);
+        }
+        let judged = match self.unready(seen) {
+            Some((first_tick, why)) => self.wait(seen.key, seen.tuple, first_tick, why),
+            None => self.ready(seen, remembered)?,
+        };
+        if let Judged::Unready = judged {
+            self.room.note(seen.key, self.pairs.missing_of(seen.key).cloned(), remembered);
+        }
+        Ok(judged)
+    }
+
+    /// Why a file is not ready by its tuple alone.
+    fn unready(&self, seen: &Seen<'_>) -> Option<(Duration, Why)> {
+        if self.look.patience == Patience::OnSight {
+            return None;
+        }
+        let waits = self.room.get(seen.key);
+        let now = self.look.clock.tick();
+        match standing(waits, &seen.tuple, seen.tick, now, self.rules.stable_for()) {
+            Standing::Still => None,
+            Standing::Since(first) => {
+                let why = match waits {
+                    Some(waits) if waits.tuple != seen.tuple => Why::Changing,
+                    Some(waits) if waits.why.is_timed() => waits.why.clone(),
+                    _ => Why::Settling,
+                };
+                Some((first, why))
+            }
+        }
+    }
+
+    fn wait(&mut self, key: &Key, tuple: Tuple, first_tick: Duration, why: Why) -> Judged {
+        let roomless = !self.room.wait(key, tuple, first_tick, self.look.clock.now(), why);
+        self.roomless += u64::from(roomless);
+        Judged::Unready
+    }
+
+    /// What is asked of a file that stands still.
+    fn ready(&mut self, seen: &Seen<'_>, remembered: Option<Tuple>) -> Result<Judged> {
+        let size = seen.tuple.size;
+        if let Some(max) = self.rules.max_size.filter(|max| size > max.0) {
+            self.room.leave(seen.key);
+            let reason = format!("{} bytes are more than max_size = \"{max}\"; raise max_size or exclude it", size);
+            let sight = Sight::Refused { reason, tuple: Some(seen.tuple) };
+            return Ok(Judged::Settled(Flags::passed(), Some(sight)));
+        }
+        let first_tick = self.room.get(seen.key).filter(|w| w.tuple == seen.tuple).map_or(seen.tick, |w| w.first_tick);
+        if size == 0 {
+            match self.rules.settings.empty {
+                Empty::Deliver => {}
+                Empty::Wait => return Ok(self.wait(seen.key, seen.tuple, first_tick, Why::Empty)),
+                Empty::Ignore => {
+                    self.room.leave(seen.key);
+                    return Ok(Judged::Settled(Flags::passed(), None));
+                }
+            }
+        }
+        let mut candidate = Candidate {
+            key: seen.key.clone(),
+            tuple: seen.tuple,
+            captures: true,
+            told: seen.known.filter(|known| known.presence == Presence::Present).and_then(|known| known.fingerprint),
+            checksum: None,
+            checksum_tuple: None,
+            remembered,
+            note: Box::default(),
+            only: None,
+            from: self.pairs.missing_of(seen.key).or(self.room.get(seen.key).and_then(|w| w.from.as_ref())).cloned(),
+        };
+        let why = match self.ask_marker(seen, &mut candidate)? {
+            None => self.ask_checksum(seen, &mut candidate)?.or_else(|| self.known_ending(seen)),
+            why => why,
+        };
+        Ok(match why {
+            Some(why) => self.wait(seen.key, seen.tuple, first_tick, why),
+            None => Judged::Read(Box::new(candidate)),
+        })
+    }
+
+    fn ask_marker(&self, seen: &Seen<'_>, candidate: &mut Candidate) -> Result<Option<Why>> {
+        let Some(marker) = &self.rules.marker else { return Ok(None) };
+        let path = marker.path_for(seen.key.as_bytes());
+        let name = shown(super::place::split(&path).1);
+        let found = self.directory.look(&path)?.filter(|found| found.shape == Shape::File);
+        let Some(found) = found else { return Ok(Some(Why::Marker(format!("marker {name} is missing")))) };
+        // One marker for a folder says nothing of what came after it.
+        let older = found.tuple.ctime_ns != 0 && found.tuple.ctime_ns < seen.tuple.ctime_ns;
+        if marker.is_shared() && older {
+            return Ok(Some(Why::Marker(format!("marker {name} is older than this file; renew it"))));
+        }
+        candidate.note = note(&found.tuple);
+        let Some(known) = seen.known.filter(|known| known.note == candidate.note) else { return Ok(None) };
+        let text = format!("marker {name} was already used for an earlier version; renew it");
+        let may_be_touched = known.presence == Presence::Present && known.size == seen.tuple.size;
+        match known.fingerprint.filter(|_| may_be_touched && !self.waits_so(seen, |why| matches!(why, Why::Marker(_))))
+        {
+            Some(unchanged) => {
+                (candidate.only, candidate.captures) = (Some((unchanged, text)), false);
+                Ok(None)
+            }
+            None => Ok(Some(Why::Marker(text))),
+        }
+    }
+
+    fn ask_checksum(&self, seen: &Seen<'_>, candidate: &mut Candidate) -> Result<Option<Why>> {
+        let Some(sidecar) = &self.rules.checksum else { return Ok(None) };
+        let path = sidecar.path_for(seen.key.as_bytes());
+        let name = shown(super::place::split(&path).1);
+        let wrong = |text: String| Ok(Some(Why::Checksum { text, read_with: None }));
+        let Some(found) = self.directory.look(&path)? else { return wrong(format!("checksum {name} is missing")) };
+        let in_vain = |why: &Why| matches!(why, Why::Checksum { read_with: Some(tuple), .. } if *tuple == found.tuple);
+        if self.waits_so(seen, in_vain) {
+            return Ok(self.room.get(seen.key).map(|waits| waits.why.clone()));
+        }
+        let text = read_small(self.directory, &path, CHECKSUM_BYTES_MAX);
+        match text.and_then(|text| parse_checksum(&text, seen.key.name())) {
+            Some(checksum) => {
+                (candidate.checksum, candidate.checksum_tuple) = (Some(checksum), Some(found.tuple));
+                Ok(None)
+            }
+            None => wrong(format!("checksum {name} holds no SHA-256 or MD5 for this file")),
+        }
+    }
+
+    /// The version was read before, and its ending was not as asked.
+    fn known_ending(&self, seen: &Seen<'_>) -> Option<Why> {
+        let known = self.waits_so(seen, |why| matches!(why, Why::Ending(_)));
+        self.room.get(seen.key).filter(|_| known).map(|waits| waits.why.clone())
+    }
+
+    /// Whether exactly this version waits for such a reason.
+    fn waits_so(&self, seen: &Seen<'_>, fits: impl Fn(&Why) -> bool) -> bool {
+        self.room.get(seen.key).is_some_and(|waits| waits.tuple == seen.tuple && fits(&waits.why))
+    }
+
+    /// Decides what is told of a file after it was read.
+    pub fn conclude(&mut self, candidate: Candidate, reading: Reading) -> Result<Concluded> {
+        let key = &candidate.key;
+        let now = self.look.clock.tick();
+        let first_tick = self.room.get(key).filter(|w| w.tuple == candidate.tuple).map_or(now, |w| w.first_tick);
+        match reading {
+            Reading::Whole(whole) => match self.flaw(&candidate, &whole) {
+                Some(why) => {
+                    self.wait(key, candidate.tuple, first_tick, why);
+                    self.room.note(key, candidate.from, candidate.remembered);
+                    Ok(Concluded::default())
+                }
+                None => self.whole(candidate, *whole),
+            },
+            Reading::Changing => {
+                match self.directory.look(key.as_bytes())?.filter(|found| found.shape == Shape::File) {
+                    Some(found) => {
+                        self.wait(key, found.tuple, now, Why::Changing);
+                        self.room.note(key, candidate.from, candidate.remembered);
+                    }
+                    None => self.room.leave(key),
+                }
+                Ok(Concluded::default())
+            }
+            Reading::Vanished => {
+                self.room.leave(key);
+                Ok(Concluded::default())
+            }
+            Reading::Unreadable(reason) => Ok(self.unreadable(candidate, first_tick, reason)),
+        }
+    }
+
+    /// What a version that was read lacks.
+    fn flaw(&self, candidate: &Candidate, whole: &Whole) -> Option<Why> {
+        if let Some((only, text)) = &candidate.only
+            && whole.fingerprint != *only
+        {
+            return Some(Why::Marker(text.clone()));
+        }
+        if candidate.checksum.as_ref().is_some_and(|checksum| !whole.has(checksum)) {
+            let text = "content does not have the checksum it must have".to_owned();
+            return Some(Why::Checksum { text, read_with: candidate.checksum_tuple });
+        }
+        let pattern = self.rules.settings.ends_with.as_ref();
+        let pattern = pattern.filter(|pattern| !ends_with(&whole.ending, pattern))?;
+        Some(Why::Ending(format!("does not end with \"{pattern}\"")))
+    }
+
+    fn whole(&mut self, candidate: Candidate, whole: Whole) -> Result<Concluded> {
+        self.room.leave(&candidate.key);
+        let mut version = version(candidate.tuple, Some(whole.fingerprint), candidate.note);
+        version.content = whole.content;
+        let mut concluded = Concluded { flags: Some(Flags::TOLD), ..Concluded::default() };
+        concluded.remembered.extend(candidate.remembered.map(|tuple| (candidate.key.clone(), tuple)));
+        let from = candidate.from.filter(|from| from.is_now(&candidate.tuple, whole.fingerprint));
+        if let Some(from) = from
+            && self.directory.look(from.key.as_bytes())?.is_none()
+        {
+            version.from = Some(from.key.clone());
+            if from.remembered {
+                concluded.remembered.push((from.key.clone(), from.tuple));
+            }
+            concluded.entries.push(Entry { key: from.key, sight: Sight::Gone(Absence::ByUs) });
+        }
+        concluded.entries.insert(0, Entry { key: candidate.key, sight: Sight::Version(Box::new(version)) });
+        Ok(concluded)
+    }
+
+    /// It is refused, once for each version and reason, and tried again by every poll: rights change without a trace.
+    fn unreadable(&mut self, candidate: Candidate, first_tick: Duration, reason: String) -> Concluded {
+        self.unreadable.0 += 1;
+        self.unreadable.1.get_or_insert_with(|| reason.clone());
+        let why = Why::Unreadable(reason.clone());
+        let said = self.room.get(&candidate.key).is_some_and(|w| w.tuple == candidate.tuple && w.why == why);
+        self.wait(&candidate.key, candidate.tuple, first_tick, why);
+        let sight = Sight::Refused { reason: format!("cannot be read: {reason}"), tuple: Some(candidate.tuple) };
+        let entry = Entry { key: candidate.key, sight };
+        Concluded { entries: if said { Vec::new() } else { vec![entry] }, ..Concluded::default() }
+    }
+}
+
+fn version(tuple: Tuple, fingerprint: Option<Fingerprint>, note: Box<[u8]>) -> Version {
+    Version {
+        fingerprint,
+        facts: Facts::File { size: tuple.size, modified: Some(Timestamp::from_nanos(tuple.mtime_ns)) },
+        content: None,
+        tuple: Some(tuple),
+        note,
+        settled: false,
+        from: None,
+    }
+}
+
+/// A marker's tuple as a note.
+fn note(tuple: &Tuple) -> Box<[u8]> {
+    let parts = [tuple.size, tuple.mtime_ns as u64, tuple.ctime_ns as u64, tuple.inode];
+    parts.iter().flat_map(|part| part.to_be_bytes()).collect()
+}

@@ -1,0 +1,238 @@
+//! Reads files once: hashed, captured and held against the tuple that was looked at, on two threads when there is much.
+//! Which files are read, and what is told of them, is `judge` and `settle`.
+
+use std::io::Read;
+use std::sync::Mutex;
+
+use md5::Md5;
+use sha2::{Digest, Sha256};
+
+use super::place::{Directory, OpenFile};
+use super::readiness::ENDING_BYTES_MAX;
+use super::sidecar::Checksum;
+use crate::change::{Content, Fingerprint, Tuple};
+use crate::clock::Stop;
+use crate::error::{Error, ErrorKind, Result};
+use crate::event::SpoolWriter;
+use crate::source::Progress;
+
+/// Read at once.
+const BUFFER_BYTES: usize = 1 << 20;
+
+/// Threads that read at the same time, this one included.
+const READERS_MAX: usize = 2;
+
+/// Below both of these a second thread costs more than it brings.
+const FEW_FILES: usize = 16;
+const FEW_BYTES: u64 = 512 * 1024;
+
+/// A file to be read.
+#[derive(Debug)]
+pub struct Order<'a> {
+    /// Its path.
+    pub path: &'a [u8],
+    /// What was looked at: any other version is not read.
+    pub tuple: Tuple,
+    /// Takes the bytes; `None` when nobody wants them.
+    pub writer: Option<SpoolWriter>,
+    /// What was told last: bytes that are the same are not captured again.
+    pub told: Option<Fingerprint>,
+    /// Whether an MD5 is wanted beside the fingerprint.
+    pub md5: bool,
+    /// Whether the last bytes are wanted.
+    pub ending: bool,
+}
+
+/// What came of reading a file.
+#[derive(Debug)]
+pub enum Reading {
+    /// Exactly the version that was looked at.
+    Whole(Box<Whole>),
+    /// It is another version by now, or was changed meanwhile.
+    Changing,
+    /// It is not there any more.
+    Vanished,
+    /// It can't be read, for this reason.
+    Unreadable(String),
+}
+
+/// A file read from its first to its last byte.
+#[derive(Debug)]
+pub struct Whole {
+    /// SHA-256 of the bytes.
+    pub fingerprint: Fingerprint,
+    /// MD5, when it was asked for.
+    pub md5: Option<[u8; 16]>,
+    /// The captured bytes.
+    pub content: Option<Content>,
+    /// The last bytes, when they were asked for.
+    pub ending: Vec<u8>,
+}
+
+impl Whole {
+    /// Whether the bytes have this checksum.
+    pub fn has(&self, checksum: &Checksum) -> bool {
+        match checksum {
+            Checksum::Sha256(expected) => self.fingerprint == *expected,
+            Checksum::Md5(expected) => self.md5 == Some(*expected),
+        }
+    }
+}
+
+/// Reads all files; what came of each is in their order.
+///
+/// # Errors
+/// A content could not be written, or reading was stopped. What is wrong with a file is an outcome.
+pub fn read_all(
+    directory: &dyn Directory,
+    orders: Vec<Order<'_>>,
+    stop: &Stop,
+    progress: &dyn Progress,
+) -> Result<Vec<Reading>> {
+    let bytes: u64 = orders.iter().map(|order| order.tuple.size).sum();
+    let count = orders.len();
+    let readers = if count < 2 || (count < FEW_FILES && bytes < FEW_BYTES) { 1 } else { READERS_MAX };
+    let queue = Mutex::new(orders.into_iter().enumerate());
+    let work = || {
+        let mut buffer = Vec::new();
+        let mut done = Vec::with_capacity(count / readers + 1);
+        loop {
+            let next = queue.lock().expect("no reader panics while it takes an order").next();
+            let Some((number, order)) = next else { return Ok(done) };
+            stop.check()?;
+            let size = order.tuple.size;
+            done.push((number, read_one(directory, order, &mut buffer, stop)?));
+            progress.advance(0, 1, size);
+        }
+    };
+    let mut done: Vec<(usize, Reading)> = std::thread::scope(|scope| {
+        let others: Vec<_> = (1..readers).map(|_| scope.spawn(work)).collect();
+        let mut done = work();
+        for other in others {
+            let more = other.join().unwrap_or_else(|_| Err(Error::internal("a reader of files panicked")));
+            done = done.and_then(|mut done: Vec<(usize, Reading)>| {
+                done.extend(more?);
+                Ok(done)
+            });
+        }
+        done
+    })?;
+    done.sort_unstable_by_key(|(number, _)| *number);
+    Ok(done.into_iter().map(|(_, reading)| reading).collect())
+}
+
+fn read_one(directory: &dyn Directory, order: Order<'_>, buffer: &mut Vec<u8>, stop: &Stop) -> Result<Reading> {
+    let mut file = match directory.open(order.path) {
+        Ok(Some(file)) => file,
+        Ok(None) => return Ok(Reading::Vanished),
+        Err(error) => return Ok(Reading::Unreadable(error.to_string())),
+    };
+    let looked = order.tuple;
+    match file.tuple() {
+        Ok(tuple) if tuple == looked => {}
+        Ok(_) => return Ok(Reading::Changing),
+        Err(error) => return Ok(Reading::Unreadable(error.to_string())),
+    }
+    let mut taking = Taking {
+        sha256: Sha256::new(),
+        md5: order.md5.then(Md5::new),
+        writer: order.writer,
+        ending: order.ending.then(Vec::new),
+        taken: 0,
+    };
+    if let Some(reading) = taking.take_all(&mut *file, looked.size, buffer, stop)? {
+        return Ok(reading);
+    }
+    // The second look: a writer that was at work meanwhile, or a file that was replaced, shows here.
+    match file.tuple() {
+        Ok(tuple) if tuple == looked && taking.taken == looked.size => taking.finish(order.told),
+        Ok(_) => Ok(if matches!(directory.look(order.path), Ok(None)) { Reading::Vanished } else { Reading::Changing }),
+        Err(error) => Ok(Reading::Unreadable(error.to_string())),
+    }
+}
+
+struct Taking {
+    sha256: Sha256,
+    md5: Option<Md5>,
+    writer: Option<SpoolWriter>,
+    ending: Option<Vec<u8>>,
+    taken: u64,
+}
+
+impl Taking {
+    /// Reads to the end, but at most one byte more than was looked at: a file may grow for ever.
+    fn take_all(
+        &mut self,
+        file: &mut dyn OpenFile,
+        size: u64,
+        buffer: &mut Vec<u8>,
+        stop: &Stop,
+    ) -> Result<Option<Reading>> {
+        let wanted = usize::try_from(size.saturating_add(1)).unwrap_or(BUFFER_BYTES).min(BUFFER_BYTES);
+        if buffer.len() < wanted {
+            buffer.resize(wanted, 0);
+        }
+        while self.taken <= size {
+            stop.check()?;
+            let left = usize::try_from((size + 1).saturating_sub(self.taken)).unwrap_or(wanted).min(wanted);
+            let got = match file.read(&mut buffer[..left]) {
+                Ok(0) => return Ok(None),
+                Ok(got) => got,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                Err(error) => return Ok(Some(Reading::Unreadable(error.to_string()))),
+            };
+            self.taken += got as u64;
+            if self.taken > size {
+                return Ok(None);
+            }
+            self.take(&buffer[..got])?;
+            // A short read at the announced size is the end of a file; the look that follows would show more.
+            if self.taken == size && got < left {
+                return Ok(None);
+            }
+        }
+        Ok(None)
+    }
+
+    fn take(&mut self, bytes: &[u8]) -> Result<()> {
+        self.sha256.update(bytes);
+        if let Some(md5) = &mut self.md5 {
+            md5.update(bytes);
+        }
+        if let Some(ending) = &mut self.ending {
+            ending.extend_from_slice(&bytes[bytes.len().saturating_sub(ENDING_BYTES_MAX)..]);
+            ending.drain(..ending.len().saturating_sub(ENDING_BYTES_MAX));
+        }
+        self.writer.as_mut().map_or(Ok(()), |writer| writer.write(bytes))
+    }
+
+    fn finish(self, told: Option<Fingerprint>) -> Result<Reading> {
+        let fingerprint = Fingerprint(self.sha256.finalize().into());
+        let writer = self.writer.filter(|_| told != Some(fingerprint));
+        Ok(Reading::Whole(Box::new(Whole {
+            fingerprint,
+            md5: self.md5.map(|md5| md5.finalize().into()),
+            content: writer.map(SpoolWriter::finish).transpose()?,
+            ending: self.ending.unwrap_or_default(),
+        })))
+    }
+}
+
+/// Reads a small file, a sidecar, at most `bytes_max`; `None` when it is missing, larger or unreadable.
+pub fn read_small(directory: &dyn Directory, path: &[u8], bytes_max: u64) -> Option<Vec<u8>> {
+    let mut file = directory.open(path).ok()??;
+    let mut bytes = Vec::new();
+    file.by_ref().take(bytes_max + 1).read_to_end(&mut bytes).ok()?;
+    (bytes.len() as u64 <= bytes_max).then_some(bytes)
+}
+
+/// SHA-256 of a file as it is now; `None` when it is not there, changes meanwhile, or can't be read.
+pub fn fingerprint_now(directory: &dyn Directory, path: &[u8], stop: &Stop) -> Result<Option<(Tuple, Fingerprint)>> {
+    let Some(found) = directory.look(path)? else { return Ok(None) };
+    let order = Order { path, tuple: found.tuple, writer: None, told: None, md5: false, ending: false };
+    match read_one(directory, order, &mut Vec::new(), stop)? {
+        Reading::Whole(whole) => Ok(Some((found.tuple, whole.fingerprint))),
+        Reading::Unreadable(reason) => Err(Error::new(ErrorKind::Denied, reason)),
+        Reading::Changing | Reading::Vanished => Ok(None),
+    }
+}

@@ -1,0 +1,216 @@
+//! Looks at all folders of a scope and gathers what differs from the known listing. Nothing is told here: how much is
+//! new or gone must be known before anything is.
+
+use std::collections::HashSet;
+
+use super::compare::{Comparison, Manner, Outcome, Tally};
+use super::filter::Filters;
+use super::findings::{Finding, Findings, FolderState, NewSection};
+use super::place::{Directory, Listing};
+use super::segment::Segment;
+use crate::change::key::shown;
+use crate::error::{Error, ErrorKind, Result};
+use crate::source::{Ledger, Look, Scope};
+
+/// Progress is told after this many entries.
+const PROGRESS_ENTRIES: u64 = 10_000;
+
+/// What a scan came to.
+#[derive(Debug, Default)]
+pub struct Scanned {
+    /// What differs.
+    pub findings: Findings,
+    /// How much there is.
+    pub tally: Tally,
+    /// Folders that could not be listed.
+    pub unlisted: u64,
+    /// Why the first of them could not.
+    pub trouble: Option<String>,
+    /// Folders listed to the end.
+    pub listed_folders: u64,
+    /// Known folders that are gone, without those below them.
+    pub vanished: Vec<Vec<u8>>,
+}
+
+/// Looks at the folders of `look.scope`.
+///
+/// # Errors
+/// The root could not be listed. Other folders that can't be are counted, and nothing is concluded about them.
+pub fn scan(
+    directory: &dyn Directory,
+    filters: &Filters,
+    manner: Manner,
+    look: &Look<'_>,
+    ledger: &mut dyn Ledger,
+) -> Result<Scanned> {
+    let mut scan = Scan { directory, filters, manner, look, scanned: Scanned::default(), told: 0 };
+    let (mut waiting, descends) = match &look.scope {
+        Scope::Everything => (vec![Vec::new()], true),
+        Scope::Folders(folders) => (folders.clone(), false),
+        Scope::Waiting => (Vec::new(), false),
+    };
+    waiting.reverse();
+    let mut visited = HashSet::new();
+    while let Some(folder) = waiting.pop() {
+        look.stop.check()?;
+        if !descends && (!visited.insert(folder.clone()) || !is_entered(filters, &folder)) {
+            continue;
+        }
+        scan.folder(&folder, ledger)?;
+        let below = scan.scanned.tally.folders.drain(..).rev();
+        waiting.extend(below.filter(|sub| descends || !sub.known).map(|sub| sub.path));
+    }
+    look.progress.advance(scan.scanned.tally.listed - scan.told, 0, 0);
+    Ok(scan.scanned)
+}
+
+fn is_entered(filters: &Filters, folder: &[u8]) -> bool {
+    filters.why_not_above(folder).is_none() && filters.why_not_folder(folder).is_none()
+}
+
+struct Scan<'a, 'l> {
+    directory: &'a dyn Directory,
+    filters: &'a Filters,
+    manner: Manner,
+    look: &'a Look<'l>,
+    scanned: Scanned,
+    /// Entries of which progress was told.
+    told: u64,
+}
+
+impl Scan<'_, '_> {
+    fn folder(&mut self, folder: &[u8], ledger: &mut dyn Ledger) -> Result<()> {
+        let segment = Segment::new(ledger.segment(folder)?);
+        match self.compare(folder, &segment, false, ledger) {
+            Err(error) if error.kind() == ErrorKind::Corrupt => {
+                // Nothing is lost by forgetting it: every entry is compared with its row before it is told.
+                tracing::warn!(folder = %shown(folder), "the known listing of a folder is damaged and is made anew");
+                self.compare(folder, &Segment::default(), true, ledger)?;
+            }
+            result => result?,
+        }
+        let listed = self.scanned.tally.listed;
+        if listed - self.told >= PROGRESS_ENTRIES {
+            self.look.progress.advance(listed - self.told, 0, 0);
+            self.told = listed;
+        }
+        Ok(())
+    }
+
+    fn compare(&mut self, folder: &[u8], segment: &Segment, damaged: bool, ledger: &mut dyn Ledger) -> Result<()> {
+        let tick = self.look.clock.tick();
+        let Scanned { findings, tally, .. } = &mut self.scanned;
+        let from = findings.position();
+        let before = Marks::of(tally);
+        let parts = (&mut *findings, &mut *tally, &mut *ledger);
+        let mut comparison = Comparison::new(folder, segment, self.filters, self.manner, parts)?;
+        let ended = self.directory.list(folder, &mut |listed| comparison.entry(listed));
+        let outcome = match ended {
+            Ok(Listing::Complete) => comparison.finish(),
+            // Gone between two listings: its parent's next one tells.
+            Ok(Listing::Missing) => {
+                drop(comparison);
+                findings.rewind(from);
+                before.restore(tally);
+                return Ok(());
+            }
+            Err(error) => Err(error),
+        };
+        match outcome {
+            Ok(Outcome::Alike) if !damaged => findings.rewind(from),
+            Ok(outcome) => {
+                let in_order = matches!(outcome, Outcome::Different { in_order: true });
+                let section = NewSection { folder, tick, state: FolderState::Listed, in_order, damaged };
+                findings.close(from, section, None);
+            }
+            Err(error) => {
+                findings.rewind(from);
+                before.restore(tally);
+                return self.unlisted(folder, error);
+            }
+        }
+        self.scanned.listed_folders += 1;
+        self.vanished(ledger)
+    }
+
+    /// What happens to a folder that could not be listed is decided by the kind of the error.
+    fn unlisted(&mut self, folder: &[u8], error: Error) -> Result<()> {
+        let ours =
+            matches!(error.kind(), ErrorKind::Corrupt | ErrorKind::Stopped | ErrorKind::Full | ErrorKind::Conflict);
+        if folder.is_empty() || ours {
+            return Err(error);
+        }
+        self.scanned.unlisted += 1;
+        self.scanned.trouble.get_or_insert_with(|| error.to_string());
+        Ok(())
+    }
+
+    /// Everything known below a folder that vanished is gone. It is settled before the folder that lost it: otherwise a
+    /// crash between the two would leave known files that nobody looks for.
+    fn vanished(&mut self, ledger: &mut dyn Ledger) -> Result<()> {
+        let vanished = std::mem::take(&mut self.scanned.tally.vanished);
+        for top in vanished {
+            for folder in ledger.folders_below(&top)?.iter().rev().chain([&top]) {
+                self.all_gone(folder, ledger)?;
+            }
+            self.scanned.vanished.push(top);
+        }
+        Ok(())
+    }
+
+    fn all_gone(&mut self, folder: &[u8], ledger: &mut dyn Ledger) -> Result<()> {
+        let segment = Segment::new(ledger.segment(folder)?);
+        let Scanned { findings, tally, .. } = &mut self.scanned;
+        let (from, tick) = (findings.position(), self.look.clock.tick());
+        let Ok(listing) = segment.number() else { return Ok(()) };
+        for number in 0..listing.len() {
+            let known = u64::from(listing.entry(number)?.flags.is_known_file());
+            tally.known += known;
+            tally.gone += known;
+            findings.push(Finding::Gone { number }, ledger)?;
+        }
+        let state = FolderState::Vanished;
+        let section = NewSection { folder, tick, state, in_order: false, damaged: false };
+        let parent = findings.sections().len().saturating_sub(1);
+        findings.close(from, section, Some(parent));
+        Ok(())
+    }
+}
+
+/// How far a tally had come, so that a folder that failed can be taken out again.
+struct Marks {
+    listed: u64,
+    known: u64,
+    gone: u64,
+    new: u64,
+    changed: u64,
+    folders: usize,
+    vanished: usize,
+    ignored: usize,
+}
+
+impl Marks {
+    fn of(tally: &Tally) -> Self {
+        Self {
+            listed: tally.listed,
+            known: tally.known,
+            gone: tally.gone,
+            new: tally.new,
+            changed: tally.changed,
+            folders: tally.folders.len(),
+            vanished: tally.vanished.len(),
+            ignored: tally.ignored.len(),
+        }
+    }
+
+    fn restore(self, tally: &mut Tally) {
+        tally.listed = self.listed;
+        tally.known = self.known;
+        tally.gone = self.gone;
+        tally.new = self.new;
+        tally.changed = self.changed;
+        tally.folders.truncate(self.folders);
+        tally.vanished.truncate(self.vanished);
+        tally.ignored.truncate(self.ignored);
+    }
+}

@@ -1,0 +1,348 @@
+//! Carries out a poll's decisions: reads what is ready, tells it page by page, and writes known listings anew behind what
+//! was told. Decisions about files are `judge`'s, about what is gone `removal`'s.
+
+use std::collections::HashSet;
+
+use super::block::{Flags, Settled};
+use super::findings::{Finding, Findings, FolderState, Reader, Section};
+use super::judge::{Candidate, Judge, Judged, Seen};
+use super::pages::{PAGE_CONTENT_BYTES, Pages};
+use super::place::{Shape, join};
+use super::reading::{Order, Reading, read_all};
+use super::recut::Recut;
+use super::removal::{Gone, GoneFile, Removals};
+use super::segment::{Numbered, Segment};
+use crate::change::content::INLINE_BYTES_MAX;
+use crate::change::{Entry, Key, Known, Sight, Tuple};
+use crate::error::{Error, Result};
+use crate::source::{Ledger, PAGE_ENTRIES_MAX, SegmentWrite};
+
+/// One poll's decisions being carried out.
+pub struct Settling<'a> {
+    /// Decides about files.
+    pub judge: Judge<'a>,
+    /// Decides about what is gone.
+    pub removals: Removals,
+    /// What was told and is not committed yet.
+    pub pages: Pages,
+    /// What is known.
+    pub ledger: &'a mut dyn Ledger,
+    /// Whether no row need be asked for.
+    pub knows_nothing: bool,
+    /// Whether the poll itself waits until what it saw stood still.
+    pub waits: bool,
+    /// Vanished folders, and those above them, that keep entries.
+    pub keeping: HashSet<Vec<u8>>,
+}
+
+/// One finding with its row.
+enum Item {
+    Same { first: usize, count: usize },
+    Placed { flags: Flags, name: Vec<u8>, tuple: Tuple, number: Option<usize> },
+    File { key: Key, tuple: Tuple, number: Option<usize>, was: Option<(Flags, Tuple)> },
+    Gone { number: usize, file: GoneFile },
+    GoneOther { number: usize, path: Vec<u8>, flags: Flags },
+    Leaves { number: usize, path: Vec<u8>, flags: Flags },
+}
+
+/// What is to be done about one finding.
+enum Step {
+    Same {
+        first: usize,
+        count: usize,
+    },
+    Place {
+        flags: Flags,
+        name: Vec<u8>,
+        tuple: Tuple,
+        number: Option<usize>,
+        entry: Option<Entry>,
+    },
+    /// It stays as known, or out, so that the next poll sees it again.
+    Leave {
+        number: Option<usize>,
+    },
+    Drop {
+        entry: Option<Entry>,
+        remembered: Option<(Key, Tuple)>,
+    },
+    Read {
+        candidate: Box<Candidate>,
+        number: Option<usize>,
+    },
+}
+
+impl Settling<'_> {
+    /// Settles the findings of one folder.
+    pub fn folder(&mut self, findings: &Findings, section: &Section) -> Result<()> {
+        if self.waits {
+            self.wait_until_still(section)?;
+        }
+        let segment = if section.damaged {
+            let folder = section.folder.clone();
+            self.pages.push_segments(vec![SegmentWrite::DeleteFolder { folder }], self.ledger)?;
+            Segment::default()
+        } else {
+            Segment::new(self.ledger.segment(&section.folder)?)
+        };
+        let listing = segment.number()?;
+        let mut recut = Recut::new(&section.folder, &listing, segment.blocks());
+        let mut reader = findings.read(section);
+        loop {
+            self.judge.look.stop.check()?;
+            let items = read_items(&mut reader, section, &listing)?;
+            if items.is_empty() {
+                break;
+            }
+            let mut steps = self.decide(items, section)?.into_iter().peekable();
+            while steps.peek().is_some() {
+                let batch = take_batch(&mut steps);
+                self.carry_out(batch, &listing, &mut recut)?;
+                if section.in_order && !section.damaged {
+                    self.pages.push_segments(recut.take_writes(), self.ledger)?;
+                }
+            }
+        }
+        let writes = recut.finish()?;
+        self.pages.push_segments(writes, self.ledger)
+    }
+
+    fn wait_until_still(&self, section: &Section) -> Result<()> {
+        let look = self.judge.look;
+        let until = section.tick + self.judge.rules.stable_for();
+        while look.clock.tick() < until {
+            if look.stop.wait(until - look.clock.tick()) {
+                return look.stop.check();
+            }
+        }
+        Ok(())
+    }
+
+    fn decide(&mut self, items: Vec<Item>, section: &Section) -> Result<Vec<Step>> {
+        let keys: Vec<Key> = items.iter().filter_map(Item::key).cloned().collect();
+        let rows = if self.knows_nothing { vec![None; keys.len()] } else { self.ledger.known(&keys)? };
+        let mut rows = rows.into_iter();
+        let mut steps = Vec::with_capacity(items.len());
+        for item in items {
+            let row = item.key().is_some().then(|| rows.next().flatten()).flatten();
+            steps.push(self.step(item, row, section)?);
+        }
+        Ok(steps)
+    }
+
+    fn step(&mut self, item: Item, row: Option<Known>, section: &Section) -> Result<Step> {
+        Ok(match item {
+            Item::Same { first, count } => Step::Same { first, count },
+            Item::Placed { flags, name, tuple, number } => Step::Place { flags, name, tuple, number, entry: None },
+            Item::File { key, tuple, number, was } => {
+                let seen = Seen { key: &key, tuple, tick: section.tick, was, known: row.as_ref() };
+                match self.judge.judge(&seen)? {
+                    Judged::Settled(flags, sight) => {
+                        let name = key.name().to_vec();
+                        let entry = sight.map(|sight| Entry { key, sight });
+                        Step::Place { flags, name, tuple, number, entry }
+                    }
+                    Judged::Unready => Step::Leave { number },
+                    Judged::Read(candidate) => Step::Read { candidate, number },
+                }
+            }
+            Item::Gone { number, file } => {
+                self.judge.room.leave(&file.key);
+                match self.removals.judge(&file, row.as_ref(), &self.judge.pairs, self.judge.directory)? {
+                    Gone::Stays => {
+                        self.keep_above(section);
+                        Step::Leave { number: Some(number) }
+                    }
+                    Gone::Leaves { entry, remembered } => Step::Drop { entry, remembered },
+                }
+            }
+            Item::GoneOther { number, path, flags } => {
+                if flags.shape() == Shape::Folder && self.keeping.contains(&path) {
+                    self.keep_above(section);
+                    Step::Leave { number: Some(number) }
+                } else {
+                    Step::Drop { entry: None, remembered: None }
+                }
+            }
+            Item::Leaves { number, path, flags } => self.leaves(number, path, flags)?,
+        })
+    }
+
+    /// A vanished folder that keeps entries must stay known in the one above, or nobody would look for it again.
+    fn keep_above(&mut self, section: &Section) {
+        if section.state == FolderState::Vanished {
+            self.keeping.insert(section.folder.clone());
+        }
+    }
+
+    /// An edit of the filters takes out a file, or a folder with everything below.
+    fn leaves(&mut self, number: usize, path: Vec<u8>, flags: Flags) -> Result<Step> {
+        let name = super::place::split(&path).1.to_vec();
+        let place = |flags: Flags, entry| {
+            let number = Some(number);
+            Step::Place { flags: flags.filtered(), name, tuple: Tuple::default(), number, entry }
+        };
+        if flags.shape() != Shape::Folder {
+            let key = Key::from(path);
+            self.judge.room.leave(&key);
+            return Ok(place(Flags::of(Shape::File), Some(Entry { key, sight: Sight::Forgotten })));
+        }
+        let below = join(&path, b"");
+        let mut after = None;
+        loop {
+            let known = self.ledger.known_below(&below, after.as_ref(), PAGE_ENTRIES_MAX)?;
+            let Some((last, _)) = known.last() else { break };
+            after = Some(last.clone());
+            for (key, _) in known {
+                self.judge.room.leave(&key);
+                self.pages.push(vec![Entry { key, sight: Sight::Forgotten }], self.ledger)?;
+            }
+        }
+        let mut folders = self.ledger.folders_below(&path)?;
+        folders.push(path);
+        let writes = folders.into_iter().map(|folder| SegmentWrite::DeleteFolder { folder }).collect();
+        self.pages.push_segments(writes, self.ledger)?;
+        Ok(place(Flags::of(Shape::Folder), None))
+    }
+
+    /// Reads, tells and places one batch of findings, in their order.
+    fn carry_out(&mut self, batch: Vec<Step>, listing: &Numbered<'_>, recut: &mut Recut<'_>) -> Result<()> {
+        let candidates: Vec<&Candidate> = batch.iter().filter_map(Step::candidate).collect();
+        let mut readings = self.read(&candidates)?.into_iter();
+        for step in batch {
+            match step {
+                Step::Same { first, count } => recut.same(first, count)?,
+                Step::Place { flags, name, tuple, number, entry } => {
+                    self.tell(entry.into_iter().collect(), Vec::new())?;
+                    recut.place(Settled { flags, name: &name, tuple }, number)?;
+                }
+                Step::Leave { number } => leave(number, listing, recut)?,
+                Step::Drop { entry, remembered } => {
+                    self.tell(entry.into_iter().collect(), remembered.into_iter().collect())?;
+                }
+                Step::Read { candidate, number } => {
+                    let reading = readings.next().ok_or_else(|| Error::internal("a file was not read"))?;
+                    let (name, tuple) = (candidate.key.name().to_vec(), candidate.tuple);
+                    let concluded = self.judge.conclude(*candidate, reading)?;
+                    self.tell(concluded.entries, concluded.remembered)?;
+                    match concluded.flags {
+                        Some(flags) => recut.place(Settled { flags, name: &name, tuple }, number)?,
+                        None => leave(number, listing, recut)?,
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads candidates; what came of each is in their order.
+    pub fn read(&mut self, candidates: &[&Candidate]) -> Result<Vec<Reading>> {
+        let mut orders = Vec::with_capacity(candidates.len());
+        for candidate in candidates {
+            orders.push(Order {
+                path: candidate.key.as_bytes(),
+                tuple: candidate.tuple,
+                writer: if candidate.captures { self.ledger.content_writer()? } else { None },
+                told: candidate.told,
+                md5: candidate.checksum.is_some(),
+                ending: self.judge.rules.settings.ends_with.is_some(),
+            });
+        }
+        read_all(self.judge.directory, orders, self.judge.look.stop, self.judge.look.progress)
+    }
+
+    /// Tells entries together, behind a page of its own that remembers what has no row yet: what follows is decided
+    /// against that row.
+    pub fn tell(&mut self, entries: Vec<Entry>, remembered: Vec<(Key, Tuple)>) -> Result<()> {
+        if !remembered.is_empty() {
+            let present = |(key, tuple)| Entry { key, sight: Sight::Present { tuple } };
+            self.pages.push(remembered.into_iter().map(present).collect(), self.ledger)?;
+            self.pages.flush(self.ledger)?;
+        }
+        self.pages.push(entries, self.ledger)
+    }
+}
+
+impl Item {
+    /// The key whose row must be known.
+    fn key(&self) -> Option<&Key> {
+        match self {
+            Self::File { key, .. } => Some(key),
+            Self::Gone { file, .. } => Some(&file.key),
+            _ => None,
+        }
+    }
+}
+
+impl Step {
+    fn candidate(&self) -> Option<&Candidate> {
+        match self {
+            Self::Read { candidate, .. } => Some(candidate),
+            _ => None,
+        }
+    }
+
+    /// How much of a page's content it may fill.
+    fn inline_bytes(&self) -> usize {
+        self.candidate().map_or(0, |c| usize::try_from(c.tuple.size).unwrap_or(usize::MAX).min(INLINE_BYTES_MAX))
+    }
+}
+
+/// What is known and not settled stays in the known listing as it was: it differs again next time, and should it vanish
+/// before it is ready, that is noticed.
+fn leave(number: Option<usize>, listing: &Numbered<'_>, recut: &mut Recut<'_>) -> Result<()> {
+    match number {
+        Some(number) => recut.place(listing.entry(number)?, Some(number)),
+        None => Ok(()),
+    }
+}
+
+fn take_batch(steps: &mut std::iter::Peekable<std::vec::IntoIter<Step>>) -> Vec<Step> {
+    let (mut batch, mut bytes) = (Vec::new(), 0);
+    while let Some(step) = steps.next_if(|step| bytes == 0 || bytes + step.inline_bytes() <= PAGE_CONTENT_BYTES) {
+        bytes += step.inline_bytes();
+        batch.push(step);
+    }
+    batch
+}
+
+/// Reads findings until a page of them needs deciding.
+fn read_items(reader: &mut Reader<'_>, section: &Section, listing: &Numbered<'_>) -> Result<Vec<Item>> {
+    let path_of = |name: &[u8]| join(&section.folder, name);
+    let mut items = Vec::new();
+    while items.len() < PAGE_ENTRIES_MAX {
+        let Some(finding) = reader.next_finding()? else { break };
+        items.push(match finding {
+            Finding::Same { first, count } => Item::Same { first, count },
+            Finding::Changed { number, tuple } => {
+                let known = listing.entry(number)?;
+                match known.flags.shape() {
+                    Shape::File => {
+                        let was = Some((known.flags, known.tuple));
+                        Item::File { key: Key::from(path_of(known.name)), tuple, number: Some(number), was }
+                    }
+                    _ => Item::Placed { flags: known.flags, name: known.name.to_vec(), tuple, number: Some(number) },
+                }
+            }
+            Finding::New { flags, name, tuple } if flags == Flags::of(Shape::File) => {
+                Item::File { key: Key::from(path_of(name)), tuple, number: None, was: None }
+            }
+            Finding::New { flags, name, tuple } => Item::Placed { flags, name: name.to_vec(), tuple, number: None },
+            Finding::Gone { number } => {
+                let known = listing.entry(number)?;
+                let path = path_of(known.name);
+                if known.flags.shape() == Shape::File && !known.flags.is_filtered() {
+                    let file = GoneFile { key: Key::from(path), flags: known.flags, tuple: known.tuple };
+                    Item::Gone { number, file }
+                } else {
+                    Item::GoneOther { number, path, flags: known.flags }
+                }
+            }
+            Finding::Leaves { number } => {
+                let known = listing.entry(number)?;
+                Item::Leaves { number, path: path_of(known.name), flags: known.flags }
+            }
+        });
+    }
+    Ok(items)
+}

@@ -1,0 +1,257 @@
+//! One poll of a directory: scan everything first, apply the brakes, then settle folder by folder. The same for every kind
+//! of directory; what a place can do is its adapter's affair.
+
+use serde::{Deserialize, Serialize};
+
+use std::collections::HashSet;
+
+use super::compare::Manner;
+use super::judge::{Judge, Rules};
+use super::leftovers::{tell_unlisted, tell_vanished};
+use super::pages::Pages;
+use super::pairing::{Pairs, each_new};
+use super::place::{Directory, split};
+use super::readiness::{WAITING_MAX, WaitingRoom};
+use super::removal::{Loss, Removals, is_mass, weigh};
+use super::scan::{Scanned, scan};
+use super::settle::Settling;
+use crate::change::{Absence, Key, Kind, Presence};
+use crate::error::Result;
+use crate::setting::{ByteCount, SourceName};
+use crate::source::settings::{DirectorySettings, Start};
+use crate::source::{Hold, HoldReason, Ledger, Look, Looked, PAGE_ENTRIES_MAX, Patience, Scope, WAITING_SHOWN_MAX};
+
+/// Follows what changes in one directory.
+#[derive(Debug)]
+pub struct Tracker {
+    /// The source.
+    pub name: SourceName,
+    /// What is asked of entries.
+    pub rules: Rules,
+    /// Files that are not ready.
+    pub room: WaitingRoom,
+    /// Blocks told between listings so far, so that their ordinals differ.
+    pub(super) loose_blocks: i64,
+}
+
+/// Where a directory source has got to. Its state is in segments and rows; this is only what identifies the place.
+#[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
+struct Cursor {
+    /// The disk or server the root was on.
+    device: String,
+}
+
+impl Tracker {
+    /// A tracker that knows nothing yet.
+    ///
+    /// # Errors
+    /// `Config` when the settings make no sense.
+    pub fn new(name: &SourceName, settings: &DirectorySettings, max_size: Option<ByteCount>) -> Result<Self> {
+        let rules = Rules::new(settings, max_size)?;
+        Ok(Self { name: name.clone(), rules, room: WaitingRoom::default(), loose_blocks: 0 })
+    }
+
+    /// One look; see [`crate::source::Source::poll`].
+    pub fn poll(&mut self, directory: &mut dyn Directory, look: &Look<'_>, ledger: &mut dyn Ledger) -> Result<Looked> {
+        let identity = directory.arrive()?;
+        match &look.scope {
+            Scope::Waiting => self.visit(directory, look, ledger),
+            // A new file may be a missing one of a folder that was not named.
+            Scope::Folders(_) if self.tells(Kind::Renamed) => {
+                let whole = Look { scope: Scope::Everything, ..copy(look) };
+                self.look_at_folders(directory, identity, &whole, ledger)
+            }
+            Scope::Folders(_) | Scope::Everything => self.look_at_folders(directory, identity, look, ledger),
+        }
+    }
+
+    fn tells(&self, kind: Kind) -> bool {
+        self.rules.settings.events.contains(&kind)
+    }
+
+    fn look_at_folders(
+        &mut self,
+        directory: &dyn Directory,
+        identity: String,
+        look: &Look<'_>,
+        ledger: &mut dyn Ledger,
+    ) -> Result<Looked> {
+        let cursor = ledger.cursor().and_then(|text| serde_json::from_str::<Cursor>(text).ok());
+        let manner = match look.patience {
+            Patience::OnSight => Manner::Showing,
+            Patience::Return if look.filters_changed => Manner::Refiltering,
+            Patience::Return => Manner::Trusting,
+        };
+        self.room.begin();
+        let mut scanned = scan(directory, &self.rules.filters, manner, look, ledger)?;
+        let remembers = self.rules.settings.start == Start::Now && cursor.is_none();
+        let brakes = self.brakes(&scanned, cursor.as_ref(), &identity, remembers, look, ledger)?;
+        let differing = scanned.tally.changed + if brakes.new.is_some() { 0 } else { scanned.tally.new };
+        let pairs = if self.tells(Kind::Renamed) && scanned.tally.gone > 0 && brakes.removals.is_none() {
+            Pairs::find(directory, &scanned.findings, ledger, look.stop)?
+        } else {
+            Pairs::default()
+        };
+        let absence = if self.tells(Kind::Removed) { Absence::Told } else { Absence::Untold };
+        let removals = Removals { absence, held: brakes.removals.is_some() || brakes.removals_wait };
+        let stable_for = self.rules.stable_for();
+        let mut settling = Settling {
+            judge: Judge {
+                rules: &self.rules,
+                directory,
+                look,
+                room: &mut self.room,
+                pairs,
+                new_held: brakes.new.is_some(),
+                remembers,
+                roomless: 0,
+                unreadable: (0, None),
+            },
+            removals,
+            pages: Pages::default(),
+            knows_nothing: ledger.knows_nothing(),
+            ledger,
+            waits: look.patience == Patience::Return && differing > WAITING_MAX as u64 && !remembers,
+            keeping: HashSet::new(),
+        };
+        for section in scanned.findings.sections() {
+            settling.folder(&scanned.findings, section)?;
+        }
+        tell_vanished(&mut settling, &scanned.vanished)?;
+        let everything = look.scope == Scope::Everything && scanned.unlisted == 0;
+        if everything && cursor.is_none() && !settling.knows_nothing {
+            tell_unlisted(&mut settling)?;
+        }
+        // While removals are held because the place moved, the cursor keeps the place they are missing from.
+        let next = Cursor { device: identity };
+        if everything && brakes.removals.is_none() && cursor.as_ref() != Some(&next) {
+            let text = serde_json::to_string(&next).map_err(|e| crate::error::Error::internal(e.to_string()))?;
+            settling.pages.push_cursor(text, settling.ledger)?;
+        } else {
+            settling.pages.flush(settling.ledger)?;
+        }
+        let (roomless, unreadable) = (settling.judge.roomless, settling.judge.unreadable);
+        self.room.end(&self.rules.filters, |key| was_looked_at(&look.scope, key));
+        Ok(Looked {
+            complete: scanned.unlisted == 0,
+            degraded: degraded(&scanned, &unreadable),
+            hold: brakes.new.or(brakes.removals),
+            waiting: self.room.count() + roomless,
+            waiting_shown: self.waiting_shown(look),
+            look_again_in: self.room.due_in(look.clock.tick(), stable_for),
+            seen: scanned.tally.listed,
+            ignored_shown: std::mem::take(&mut scanned.tally.ignored),
+        })
+    }
+
+    pub(super) fn waiting_shown(&self, look: &Look<'_>) -> Vec<crate::source::Waiting> {
+        let (tick, now) = (look.clock.tick(), look.clock.now());
+        self.room.shown(WAITING_SHOWN_MAX, tick, now, self.rules.stable_for())
+    }
+
+    fn brakes(
+        &self,
+        scanned: &Scanned,
+        cursor: Option<&Cursor>,
+        identity: &str,
+        remembers: bool,
+        look: &Look<'_>,
+        ledger: &mut dyn Ledger,
+    ) -> Result<Brakes> {
+        let mut brakes = Brakes::default();
+        if let Some(max) = look.max_new.filter(|_| !look.accepted.new_entries && !remembers) {
+            let new = if scanned.tally.new > max { self.count_new(scanned, ledger)? } else { 0 };
+            brakes.new = (new > max).then(|| self.too_many(new, max));
+        }
+        let told = self.tells(Kind::Removed) || self.tells(Kind::Renamed);
+        if told && scanned.tally.gone > 0 && !look.accepted.removals {
+            let loss = weigh(&scanned.findings, scanned.tally.known, ledger)?;
+            let moved = cursor.is_some_and(|cursor| cursor.device != identity);
+            let mass = is_mass(loss, moved);
+            // A few folders say little about all of them: the next full poll decides.
+            brakes.removals_wait = mass && look.scope != Scope::Everything;
+            brakes.removals = (mass && !brakes.removals_wait).then(|| self.mass_removal(loss, moved));
+        }
+        Ok(brakes)
+    }
+
+    /// How many files have no row and do not wait already.
+    fn count_new(&self, scanned: &Scanned, ledger: &mut dyn Ledger) -> Result<u64> {
+        let mut keys = Vec::new();
+        each_new(&scanned.findings, &mut |key, _| {
+            if self.room.get(&key).is_none() {
+                keys.push(key);
+            }
+        })?;
+        if ledger.knows_nothing() {
+            return Ok(keys.len() as u64);
+        }
+        let mut new = 0;
+        for some in keys.chunks(PAGE_ENTRIES_MAX) {
+            let known = ledger.known(some)?;
+            new += known.iter().filter(|k| k.as_ref().is_none_or(|k| k.presence != Presence::Present)).count() as u64;
+        }
+        Ok(new)
+    }
+
+    fn too_many(&self, new: u64, max: u64) -> Hold {
+        let detail = format!(
+            "{new} new files at once are more than max_new = {max}; `highwater cursor {} accept` lets them in, \
+             max_new = \"none\" lifts the limit",
+            self.name
+        );
+        Hold { reason: HoldReason::MaxNew, detail }
+    }
+
+    fn mass_removal(&self, loss: Loss, moved: bool) -> Hold {
+        let place = if moved { ", and the folder is on another disk than before" } else { "" };
+        let detail = format!(
+            "{} of {} known files are gone at once{place}; bring them back, or `highwater cursor {} accept` tells \
+             their removal",
+            loss.gone, loss.known, self.name
+        );
+        Hold { reason: HoldReason::MassRemoval, detail }
+    }
+}
+
+#[derive(Debug, Default)]
+struct Brakes {
+    new: Option<Hold>,
+    removals: Option<Hold>,
+    /// Removals are left to the next full poll.
+    removals_wait: bool,
+}
+
+/// `Look` has no `Clone`, because its parts are borrowed for one look; another scope of the same look is all we need.
+fn copy<'a>(look: &Look<'a>) -> Look<'a> {
+    Look {
+        scope: look.scope.clone(),
+        first: look.first,
+        filters_changed: look.filters_changed,
+        accepted: look.accepted,
+        max_new: look.max_new,
+        patience: look.patience,
+        clock: look.clock,
+        stop: look.stop,
+        progress: look.progress,
+    }
+}
+
+fn was_looked_at(scope: &Scope, key: &Key) -> bool {
+    match scope {
+        Scope::Everything => true,
+        Scope::Folders(folders) => folders.iter().any(|folder| folder == split(key.as_bytes()).0),
+        Scope::Waiting => false,
+    }
+}
+
+fn degraded(scanned: &Scanned, (unread, why): &(u64, Option<String>)) -> Option<String> {
+    let mut troubles = Vec::new();
+    if let Some(trouble) = &scanned.trouble {
+        troubles.push(format!("{} folders could not be listed, the first: {trouble}", scanned.unlisted));
+    }
+    if let Some(why) = why {
+        troubles.push(format!("{unread} files could not be read, the first: {why}"));
+    }
+    (!troubles.is_empty()).then(|| troubles.join("; "))
+}
