@@ -1,19 +1,24 @@
 //! The local folder as a source: the tracker over a [`LocalFolder`]. How entries are judged is the tracker's affair.
 
-use super::local::LocalFolder;
+use std::sync::Arc;
+
+use super::after_action;
+use super::local::{FolderWatch, LocalFolder};
 use super::place::{Directory, Shape};
 use super::tracker::Tracker;
 use crate::change::{Key, Nature};
 use crate::error::Result;
 use crate::setting::{ByteCount, SourceName};
 use crate::source::settings::{AfterAction, FolderSettings};
-use crate::source::{Binding, Ledger, Look, Looked, Source};
+use crate::source::{Acted, ActionOrder, Binding, Ledger, Look, Looked, Scope, Source, Wake};
 
 /// A folder of this machine.
 #[derive(Debug)]
 pub struct FolderSource {
     tracker: Tracker,
     folder: LocalFolder,
+    watches: bool,
+    watch: Option<FolderWatch>,
 }
 
 impl FolderSource {
@@ -23,7 +28,7 @@ impl FolderSource {
     /// `Config` when a glob or a sidecar template makes no sense.
     pub fn new(name: &SourceName, settings: &FolderSettings, max_size: Option<ByteCount>) -> Result<Self> {
         let tracker = Tracker::new(name, &settings.directory, max_size)?;
-        Ok(Self { tracker, folder: LocalFolder::new(settings.path.clone()) })
+        Ok(Self { tracker, folder: LocalFolder::new(settings.path.clone()), watches: settings.watch, watch: None })
     }
 }
 
@@ -44,7 +49,22 @@ impl Source for FolderSource {
     }
 
     fn poll(&mut self, look: &Look<'_>, ledger: &mut dyn Ledger) -> Result<Looked> {
+        if let Some(watch) = self.watch.as_mut().filter(|_| look.scope == Scope::Everything) {
+            watch.renew(self.folder.path());
+        }
         self.tracker.poll(&mut self.folder, look, ledger)
+    }
+
+    /// The watch itself is set by the next full look, and again whenever another folder stands in the place.
+    fn watch(&mut self, wake: Arc<dyn Wake>) {
+        if self.watches {
+            self.watch = Some(FolderWatch::new(&self.tracker.name, self.tracker.rules.filters.is_recursive(), wake));
+        }
+    }
+
+    fn act(&mut self, order: &ActionOrder) -> Result<Acted> {
+        self.folder.arrive()?;
+        after_action::act(&self.folder, order)
     }
 
     fn probe(&mut self) -> Result<Vec<String>> {

@@ -1,5 +1,6 @@
 //! Directory sources: listing, segments, readiness, hashing and after-actions.
 
+pub mod after_action;
 pub mod block;
 pub mod compare;
 pub mod filter;

@@ -2,6 +2,7 @@
 //! Which rows are read, and where the cursor goes, belongs to `round`.
 
 use std::collections::{HashMap, HashSet};
+use std::hash::{DefaultHasher, Hasher};
 
 use serde_json::value::RawValue;
 
@@ -12,6 +13,9 @@ use crate::source::{Hold, HoldReason, Ledger, PAGE_ENTRIES_MAX, Page};
 
 /// So many refused rows are remembered, so that re-reading them tells nothing new.
 const REFUSED_MAX: usize = 10_000;
+
+/// Keys are gathered up to this many; in a larger window nothing is dropped.
+const GATHERED_MAX: usize = 500_000;
 
 /// What is the same for all rows of a pass.
 #[derive(Debug, Clone)]
@@ -37,6 +41,8 @@ pub struct Batch {
     pub seen: u64,
     /// How many of them were settled.
     pub settled: u64,
+    /// Hashes of all keys taken in this pass, where they are gathered.
+    pub gathered: Option<HashSet<u64>>,
 }
 
 /// What was refused lately: key and reason, so that the same refusal is committed once.
@@ -50,6 +56,10 @@ impl Batch {
         position.watermark.clone_from(&row.position.watermark);
         position.key.clone_from(&row.position.key);
         self.seen += 1;
+        if let Some(gathered) = &mut self.gathered {
+            gathered.insert(hash(&row.key));
+        }
+        self.gathered.take_if(|gathered| gathered.len() > GATHERED_MAX);
         self.settled += u64::from(row.settled);
         self.rows.push((entry(row, terms), row.settled));
     }
@@ -60,6 +70,9 @@ impl Batch {
     }
 
     /// Makes a page of what is new in it; `None` when nothing is. The batch is empty afterwards.
+    ///
+    /// A key that comes again is noticed within a page and at its border. One that comes again further off is noticed
+    /// before the first load, where no unique index forbids it; later it reads as a change of the row.
     ///
     /// # Errors
     /// Those of the ledger. `Ok(Err(hold))` when a key occurs twice.
@@ -88,7 +101,9 @@ impl Batch {
             if settled && known.is_some() && !terms.tracks_keys {
                 page.forget.push(entry.key.clone());
             }
-            if is_news(&entry, known, terms, refusals) {
+            // What is only remembered and need not be is passed over.
+            let needless = terms.silent && settled && !terms.tracks_keys;
+            if !needless && is_news(&entry, known, terms, refusals) {
                 page.entries.push(entry);
             }
         }
@@ -99,6 +114,31 @@ impl Batch {
         let mut keys: HashSet<&Key> = self.last_key.iter().collect();
         self.rows.iter().map(|(entry, _)| &entry.key).find(|key| !keys.insert(key))
     }
+}
+
+/// Drops what is known of keys that a pass over the whole window did not meet: such rows were deleted while they were
+/// remembered. Two keys with one hash keep each other; that is harmless.
+///
+/// # Errors
+/// Those of the ledger.
+pub fn forget_unmet(gathered: &HashSet<u64>, ledger: &mut dyn Ledger) -> Result<()> {
+    let mut after = None;
+    loop {
+        let known = ledger.known_below(b"", after.as_ref(), PAGE_ENTRIES_MAX)?;
+        let Some((last, _)) = known.last() else { return Ok(()) };
+        after = Some(last.clone());
+        let unmet = known.into_iter().map(|(key, _)| key).filter(|key| !gathered.contains(&hash(key.as_bytes())));
+        let forget: Vec<Key> = unmet.collect();
+        if !forget.is_empty() {
+            ledger.commit(Page { forget, ..Page::default() })?;
+        }
+    }
+}
+
+fn hash(key: &[u8]) -> u64 {
+    let mut hasher = DefaultHasher::new();
+    hasher.write(key);
+    hasher.finish()
 }
 
 /// The hold for a key that several rows have.

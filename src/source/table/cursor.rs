@@ -13,8 +13,9 @@ const VERSION: u32 = 1;
 /// Where a table source has got to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Cursor {
+    /// The format.
     #[serde(rename = "v")]
-    version: u32,
+    pub version: u32,
     /// Which database this is about, as far as it tells.
     pub identity: String,
     /// Name and type of the watermark columns, then of the key columns.

@@ -59,6 +59,12 @@ pub trait Table: Send {
         Ok(None)
     }
 
+    /// The largest watermark that is not beyond the database's clock, where `newest` is: a row from the future must not
+    /// carry SAFE past rows that are still to come.
+    fn capped(&mut self, newest: Values) -> Result<Values> {
+        Ok(newest)
+    }
+
     /// A watermark as people write it (`start`), as the database's own text; `newest` is one that is there.
     fn written_value(&mut self, values: Values, newest: Option<&Values>) -> Result<Values> {
         let _ = newest;

@@ -1,15 +1,19 @@
 //! Running a pass: stream its rows, commit them page by page with the position, move SAFE at its end.
 //! What the pass is belongs to `plan`.
 
+use std::collections::HashSet;
 use std::time::Duration;
 
-use super::batch::{Batch, Terms};
+use super::batch::{Batch, Terms, forget_unmet};
 use super::cursor::{Cursor, Pass};
 use super::round::Memory;
 use super::settling::{Moment, Settling, mark_at, push_mark};
 use super::{Row, Span, Table, TableSource, Values};
 use crate::error::{Error, Result};
 use crate::source::{Ledger, Look, Looked, Patience};
+
+/// How often remembered rows that were deleted are looked for.
+const FORGET_AGAIN: Duration = Duration::from_secs(600);
 
 impl<T: Table> TableSource<T> {
     /// Goes through the rows of `pass`. What was committed stays when a later page fails.
@@ -21,15 +25,11 @@ impl<T: Table> TableSource<T> {
         ledger: &mut dyn Ledger,
         now: Moment,
     ) -> Result<Looked> {
-        let terms = Terms {
-            table: self.table_word(),
-            tracks_keys: self.settings.track_keys,
-            silent: pass.silent,
-            may_know: !ledger.knows_nothing(),
-        };
-        let before = cursor.safe.clone();
+        let terms = self.terms(pass, ledger);
         let mut durable = ledger.cursor().map(str::to_owned);
+        let gathers = is_whole(pass, &cursor) && self.is_time_to_forget(look, &terms);
         let mut batch = Batch::default();
+        batch.gathered = gathers.then(HashSet::new);
         let mut held = None;
         let span = Span { floor: pass.floor_edge(), after: pass.position.clone(), settled: pass.next_edge() };
         let refusals = &mut self.refusals;
@@ -63,6 +63,7 @@ impl<T: Table> TableSource<T> {
             Ok(page) => page,
         };
         let under_way = cursor.pass.take().is_some() || pass.position.is_some();
+        let whole = is_whole(pass, &cursor);
         self.finish(&mut cursor, pass, batch.last.map(|last| last.watermark), now)?;
         if page.is_some() || under_way || durable.is_none() || batch.settled > 0 {
             durable = Some(cursor.to_text());
@@ -70,13 +71,32 @@ impl<T: Table> TableSource<T> {
             page.cursor.clone_from(&durable);
             ledger.commit(page)?;
         }
-        if pass.floor == before {
-            self.window = Some((now.tick, look.clock.tick().saturating_sub(now.tick)));
-        }
         if look.patience == Patience::Return {
+            if let Some(gathered) = batch.gathered {
+                forget_unmet(&gathered, ledger)?;
+                self.forgot = Some(now.tick);
+            }
+            if whole {
+                self.window = Some((now.tick, look.clock.tick().saturating_sub(now.tick)));
+            }
             self.memory = Some(Memory { durable, cursor });
         }
         Ok(Looked { complete: true, seen: batch.seen, ..Looked::default() })
+    }
+
+    fn terms(&self, pass: &Pass, ledger: &dyn Ledger) -> Terms {
+        Terms {
+            table: self.table_word(),
+            tracks_keys: self.settings.track_keys,
+            silent: pass.silent,
+            may_know: !ledger.knows_nothing(),
+        }
+    }
+
+    /// Whether this pass looks for remembered rows that are there no longer.
+    fn is_time_to_forget(&self, look: &Look<'_>, terms: &Terms) -> bool {
+        let recent = self.forgot.is_some_and(|at| look.clock.tick().saturating_sub(at) < FORGET_AGAIN);
+        terms.may_know && !terms.tracks_keys && !recent
     }
 
     /// The pass is over: SAFE moves, and what was seen becomes a mark.
@@ -87,7 +107,7 @@ impl<T: Table> TableSource<T> {
             cursor.marks.drain(..=at);
         }
         let (Settling::Overlap(_), Some(last)) = (self.settling(), last) else { return Ok(()) };
-        let watermark = self.capped(last)?;
+        let watermark = self.table.capped(last)?;
         let beyond = match cursor.seen().cloned() {
             Some(seen) => seen != watermark && self.is_later(&watermark, &seen)?,
             None => true,
@@ -97,9 +117,9 @@ impl<T: Table> TableSource<T> {
         }
         Ok(())
     }
+}
 
-    /// A watermark from the future must not carry SAFE past rows that are still to come.
-    fn capped(&mut self, newest: Values) -> Result<Values> {
-        Ok(self.table.behind(&newest, Duration::ZERO)?.unwrap_or(newest))
-    }
+/// Whether a pass goes through everything beyond SAFE.
+fn is_whole(pass: &Pass, cursor: &Cursor) -> bool {
+    pass.floor == cursor.safe && pass.position.is_none() && !pass.silent
 }

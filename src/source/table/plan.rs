@@ -41,6 +41,8 @@ impl<T: Table> TableSource<T> {
             return Ok(Plan::Hold(hold));
         }
         let pass = if fresh { self.first_pass()? } else { self.next_pass(cursor, now)? };
+        // `cursor NAME skip`: what is new is only remembered, this once.
+        let pass = Pass { silent: pass.silent || look.accepted.silent_new, ..pass };
         let Some(max) = look.max_new.filter(|_| !pass.silent && !look.accepted.new_entries) else {
             return Ok(Plan::Pass(pass));
         };
@@ -84,12 +86,12 @@ impl<T: Table> TableSource<T> {
             (Some(_), None) => true,
             (Some(safe), Some(newest)) => self.is_later(safe, newest)?,
         };
-        if behind && !(look.accepted.new_entries || look.accepted.removals) {
+        if behind && !look.accepted.place {
             let shown = |values: Option<&Values>| values.map_or("no row".into(), |values| values.join(", "));
             let detail = format!(
                 "this is another database than before, and it is behind: its newest watermark is {}, the cursor stands \
-                 at {}; if it was restored, \"highwater cursor {n} accept\" goes on from what is there now, and \
-                 \"highwater cursor {n} reset\" begins again",
+                 at {}; if it was restored, `highwater cursor {n} accept` goes on from what is there now, and \
+                 `highwater cursor {n} reset` begins again",
                 shown(newest.as_ref()),
                 shown(cursor.safe.as_ref()),
                 n = self.name
@@ -131,12 +133,22 @@ impl<T: Table> TableSource<T> {
         }
     }
 
+    /// The cursor that `cursor NAME set VALUE` asks for: rows beyond the value are told.
+    pub(super) fn cursor_at(&mut self, text: &str) -> Result<Cursor> {
+        let newest = self.newest()?;
+        let values = written_values(text, &self.settings.watermark)?;
+        let floor = self.table.written_value(values, newest.as_ref())?;
+        let pass = self.pass_from(Some(floor.clone()), newest)?;
+        let safe = Some(floor);
+        Ok(Cursor { safe, pass: Some(pass), ..Cursor::new(self.table.shape()) })
+    }
+
     /// A first pass from `floor`; SAFE then is as far as the settle mode lets it be at once.
     fn pass_from(&mut self, floor: Option<Values>, newest: Option<Values>) -> Result<Pass> {
         let pass = Pass { next: floor.clone(), floor, ..Pass::default() };
         let Some(newest) = newest else { return Ok(pass) };
         let (next, next_ties) = match self.settling() {
-            Settling::Inclusive => (Some(newest), true),
+            Settling::Inclusive => (Some(self.table.capped(newest)?), true),
             // What is old by the watermark's own clock need not be remembered.
             Settling::Overlap(overlap) => (self.behind(&newest, overlap)?, false),
         };
@@ -156,7 +168,10 @@ impl<T: Table> TableSource<T> {
             Settling::Overlap(overlap) => self.behind(&newest, overlap)?,
         };
         let ties = behind.is_none();
-        let floor = Some(behind.unwrap_or(newest));
+        let floor = match behind {
+            Some(behind) => Some(behind),
+            None => Some(self.table.capped(newest)?),
+        };
         let next = floor.clone();
         Ok(Some(Pass { floor, floor_ties: ties, next, next_ties: ties, silent: true, position: None }))
     }
@@ -164,7 +179,10 @@ impl<T: Table> TableSource<T> {
     fn next_pass(&mut self, cursor: &Cursor, now: Moment) -> Result<Pass> {
         let resolution = self.table.shape().resolution;
         let candidate = match self.settling() {
-            Settling::Inclusive => self.newest()?,
+            Settling::Inclusive => match self.newest()? {
+                Some(newest) => Some(self.table.capped(newest)?),
+                None => None,
+            },
             Settling::Overlap(overlap) => {
                 settled_mark(&cursor.marks, overlap, resolution, now).map(|at| cursor.marks[at].watermark.clone())
             }
@@ -203,8 +221,8 @@ impl<T: Table> TableSource<T> {
 
 fn too_many(max: u64, name: &str) -> Hold {
     let detail = format!(
-        "more than {max} rows are new at once (max_new); if that is right, \"highwater cursor {name} accept\" lets this \
-         poll tell them"
+        "more than {max} rows are new at once (max_new); `highwater cursor {name} accept` tells them, \
+         `highwater cursor {name} skip` only remembers them, max_new = \"none\" lifts the limit"
     );
     Hold { reason: HoldReason::MaxNew, detail }
 }

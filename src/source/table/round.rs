@@ -33,6 +33,8 @@ pub struct TableSource<T> {
     pub(super) tested: bool,
     /// When the last pass over the whole window began (monotonic), and how long it took.
     pub(super) window: Option<(Duration, Duration)>,
+    /// When remembered rows that were deleted were looked for (monotonic).
+    pub(super) forgot: Option<Duration>,
     binding: Binding,
     incomplete: Incomplete,
 }
@@ -62,6 +64,7 @@ impl<T: Table> TableSource<T> {
             refusals: Refusals::default(),
             tested: false,
             window: None,
+            forgot: None,
             binding: binding(settings, location),
             incomplete: Incomplete::default(),
         }
@@ -101,7 +104,9 @@ impl<T: Table> TableSource<T> {
         let remembered = self.memory.take().filter(|memory| memory.durable.as_deref() == durable);
         match (remembered, durable) {
             (Some(memory), _) => Ok(memory.cursor),
-            (None, Some(text)) => Cursor::parse(text, &self.name),
+            (None, Some(text)) if text.trim_start().starts_with('{') => Cursor::parse(text, &self.name),
+            // Set by an operator, who writes a watermark.
+            (None, Some(text)) => self.cursor_at(text),
             (None, None) => Ok(Cursor::new(self.table.shape())),
         }
     }

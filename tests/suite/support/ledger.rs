@@ -31,6 +31,8 @@ pub struct MemoryLedger {
     pub repeated: usize,
     /// The commit that fails, counted from now: the process is killed before it.
     pub fail_at: Option<usize>,
+    /// Called before each commit with its number, to make things happen in the middle of a poll.
+    pub before_commit: Option<Box<dyn FnMut(usize)>>,
     identities: HashSet<(Key, u64, Kind, [u8; 32])>,
     policy: Policy,
 }
@@ -46,6 +48,7 @@ impl MemoryLedger {
             commits: 0,
             repeated: 0,
             fail_at: None,
+            before_commit: None,
             identities: HashSet::new(),
             policy: Policy { tracks_keys, received: false, pruned_revision: 0 },
         }
@@ -117,6 +120,9 @@ impl Ledger for MemoryLedger {
                 return Err(Error::new(ErrorKind::Stopped, "killed before the commit"));
             }
             *left -= 1;
+        }
+        if let Some(call) = &mut self.before_commit {
+            call(self.commits);
         }
         self.commits += 1;
         for entry in &page.entries {

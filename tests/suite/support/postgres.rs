@@ -146,6 +146,17 @@ impl Server {
     }
 }
 
+impl Drop for Server {
+    fn drop(&mut self) {
+        // The shell removes the folder of a running server; that of a stopped one is still there.
+        if let Some(mut child) = self.running.lock().ok().and_then(|mut running| running.take()) {
+            drop(child.stdin.take());
+            let _ = child.wait();
+        }
+        let _ = fs::remove_dir_all(&self.folder);
+    }
+}
+
 impl Database {
     /// Runs statements.
     pub fn run(&self, sql: &str) {
@@ -180,7 +191,8 @@ impl Client {
     }
 }
 
-/// Roles with [`PASSWORD`]; tests may grant anything to `reader` and nothing to `stranger`. `tls_only` and `plain_only` are let in only so, `certified` by a client certificate alone.
+/// Roles with [`PASSWORD`]; tests may grant anything to `reader` and nothing to `stranger`. `tls_only` and `plain_only` are
+/// let in only so, `certified` by a client certificate alone.
 const ROLES: [&str; 5] = ["reader", "stranger", "tls_only", "plain_only", "certified"];
 
 const HBA: &str = "\

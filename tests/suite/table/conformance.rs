@@ -266,6 +266,38 @@ pub fn more_new_rows_than_max_new_hold_until_accepted(place: &dyn Place) {
     assert_eq!(bench.told_by_a_poll(), ["4", "5"]);
 }
 
+pub fn skipped_rows_are_passed_over_in_silence(place: &dyn Place) {
+    let settings = items(place);
+    place.fill(1, 1_100, 1);
+    let mut bench = Bench::new(place.source(&settings));
+    bench.max_new = Some(1_000);
+    assert!(bench.poll().hold.is_some());
+    bench.accepted = Accepted { new_entries: true, silent_new: true, ..Accepted::default() };
+    assert!(bench.told_by_a_poll().is_empty());
+    bench.accepted = Accepted::default();
+    place.run("INSERT INTO item VALUES (5000, 5000, 'new'), (5001, 1100, 'tie')");
+    bench.restart(place.source(&settings));
+    assert_eq!(bench.told_by_a_poll(), ["5000", "5001"]);
+    bench.wait(1_000);
+    assert!(bench.told_by_a_poll().is_empty());
+}
+
+pub fn a_cursor_set_by_hand_is_a_watermark(place: &dyn Place) {
+    let settings = items(place);
+    place.run("INSERT INTO item VALUES (1, 10, 'a'), (2, 20, 'b'), (3, 30, 'c')");
+    let mut bench = Bench::new(place.source(&settings));
+    bench.poll();
+    bench.ledger.take_keys();
+    bench.ledger.cursor = Some("10".into());
+    bench.ledger.known.clear();
+    assert_eq!(bench.told_by_a_poll(), ["2", "3"]);
+    assert!(bench.told_by_a_poll().is_empty());
+    bench.ledger.cursor = Some("{\"v\":0}".into());
+    let error = bench.try_poll().expect_err("no cursor of ours");
+    assert_eq!(error.kind(), ErrorKind::Corrupt);
+    assert!(error.to_string().contains("cursor erp reset"), "{error}");
+}
+
 pub fn known_rows_are_forgotten_once_they_are_settled(place: &dyn Place) {
     let settings = items(place);
     place.fill(1, 1_200, 1);
@@ -283,6 +315,18 @@ pub fn known_rows_are_forgotten_once_they_are_settled(place: &dyn Place) {
     place.run("INSERT INTO item VALUES (5001, 5001, 'z')");
     bench.poll();
     assert!(bench.ledger.known.len() <= 2, "{} rows are remembered", bench.ledger.known.len());
+    assert_eq!(bench.ledger.repeated, 0);
+}
+
+pub fn what_is_known_of_deleted_rows_is_dropped(place: &dyn Place) {
+    let settings = items(place);
+    let mut bench = Bench::new(place.source(&settings));
+    for id in 1..=20 {
+        place.run(&format!("INSERT INTO item VALUES ({id}, {id}, 'job'); DELETE FROM item WHERE id < {id}"));
+        assert_eq!(bench.told_by_a_poll(), [id.to_string()]);
+        bench.wait(200);
+    }
+    assert!(bench.ledger.known.len() <= 5, "{} rows are remembered", bench.ledger.known.len());
     assert_eq!(bench.ledger.repeated, 0);
 }
 
@@ -350,7 +394,10 @@ macro_rules! conformance_suite {
             what_is_wrong_with_the_table_is_one_clear_line,
             tracked_keys_tell_created_from_changed,
             more_new_rows_than_max_new_hold_until_accepted,
+            skipped_rows_are_passed_over_in_silence,
+            a_cursor_set_by_hand_is_a_watermark,
             known_rows_are_forgotten_once_they_are_settled,
+            what_is_known_of_deleted_rows_is_dropped,
             a_row_is_explained,
             a_hundred_thousand_rows_stream_in_pages,
         }

@@ -152,6 +152,29 @@ fn a_column_that_is_added_or_changes_its_type_is_seen_at_once() {
 }
 
 #[test]
+fn a_connection_lost_within_a_poll_is_unavailable_and_the_next_poll_goes_on() {
+    let place = new_place();
+    place.run("CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, at INTEGER NOT NULL, name TEXT)");
+    place.run("CREATE INDEX ON item (at, id)");
+    place.fill(1, 5_000, 7);
+    place.run("ANALYZE item");
+    let mut bench = Bench::new(place.source(&table("item", &["at"], &["id"])));
+    let other = place.connect();
+    bench.ledger.before_commit = Some(Box::new(move |commits| {
+        if commits == 1 {
+            let found = "FROM pg_stat_activity WHERE datname = current_database() AND usename = 'reader'";
+            assert_eq!(other.text(&format!("SELECT count(pg_terminate_backend(pid))::text {found}")), "1");
+        }
+    }));
+    let error = bench.try_poll().expect_err("the connection is lost");
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    let told = bench.ledger.told.len();
+    assert!((1_000..5_000).contains(&told), "{told} rows were told before");
+    bench.poll();
+    assert_eq!((bench.ledger.told.len(), bench.ledger.repeated), (5_000, 0));
+}
+
+#[test]
 fn a_server_that_restarts_between_and_within_polls_is_found_again() {
     let server = Server::start();
     let place = server.database();

@@ -1,5 +1,6 @@
 //! Nothing is skipped because it committed late: two sessions driven by hand against a source with an overlap.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use highwater::setting::Interval;
@@ -7,7 +8,7 @@ use highwater::source::settings::{Settle, TableSettings};
 
 use super::conformance::Place;
 use super::{Bench, table};
-use crate::support::postgres::{Database, database};
+use crate::support::postgres::{Client, Database, database};
 
 fn place(kind: &str) -> Database {
     let place = database();
@@ -109,6 +110,147 @@ fn a_wall_clock_that_is_set_forward_settles_nothing_early() {
     early.run("COMMIT");
     bench.ledger.told.clear();
     assert_eq!(bench.told_by_a_poll(), ["1"]);
+}
+
+/// Writers that hold their transactions open, roll back, update and delete, between polls, kills and restarts.
+struct Play {
+    place: Database,
+    sessions: Vec<Session>,
+    random: fastrand::Rng,
+    seconds: u64,
+    kind: &'static str,
+    next_id: u32,
+    committed: BTreeMap<u32, u32>,
+}
+
+/// A writer's session and what its open transaction has written, as id and version.
+struct Session {
+    client: Client,
+    began: Option<u64>,
+    written: Vec<(u32, u32)>,
+}
+
+impl Play {
+    fn new(kind: &'static str, seed: u64) -> Self {
+        let place = place(kind);
+        let session = |_| Session { client: place.connect(), began: None, written: Vec::new() };
+        let sessions = (0..5).map(session).collect();
+        let random = fastrand::Rng::with_seed(seed);
+        Self { place, sessions, random, seconds: 1_000, kind, next_id: 1, committed: BTreeMap::new() }
+    }
+
+    /// A watermark drawn now.
+    fn watermark(&self) -> String {
+        match self.kind {
+            "bigint" => self.seconds.to_string(),
+            _ => format!("timestamp '2026-01-01' + interval '{} s'", self.seconds),
+        }
+    }
+
+    fn write(&mut self, at: usize) {
+        let watermark = self.watermark();
+        let busy: Vec<u32> = self.sessions.iter().flat_map(|s| s.written.iter().map(|(id, _)| *id)).collect();
+        let free: Vec<(u32, u32)> =
+            self.committed.iter().map(|(id, version)| (*id, *version)).filter(|(id, _)| !busy.contains(id)).collect();
+        let (id, version) = match self.random.choice(&free) {
+            Some((id, version)) if self.random.u8(..) < 100 => (*id, version + 1),
+            _ => {
+                self.next_id += 1;
+                (self.next_id, 0)
+            }
+        };
+        let session = &mut self.sessions[at];
+        if session.began.is_none() {
+            session.client.run("BEGIN");
+            session.began = Some(self.seconds);
+        }
+        session.client.run(&format!(
+            "INSERT INTO item VALUES ({id}, {watermark}, '{version}') \
+             ON CONFLICT (id) DO UPDATE SET at = excluded.at, name = excluded.name"
+        ));
+        session.written.push((id, version));
+    }
+
+    fn end(&mut self, at: usize) {
+        let session = &mut self.sessions[at];
+        if session.began.take().is_none() {
+            return;
+        }
+        let written = std::mem::take(&mut session.written);
+        if self.random.u8(..) < 25 {
+            return session.client.run("ROLLBACK");
+        }
+        session.client.run("COMMIT");
+        self.committed.extend(written);
+    }
+
+    /// Steps until every transaction has ended; none stays open for longer than 55 s.
+    fn run(&mut self, steps: u32, bench: &mut Bench, settings: &TableSettings) {
+        for _ in 0..steps {
+            let pause = self.random.u64(0..8);
+            self.seconds += pause;
+            bench.wait(pause);
+            for at in 0..self.sessions.len() {
+                if self.sessions[at].began.is_some_and(|began| self.seconds - began > 45) {
+                    self.end(at);
+                }
+            }
+            let at = self.random.usize(0..self.sessions.len());
+            match self.random.u8(0..20) {
+                0..=9 => self.write(at),
+                10..=13 => self.end(at),
+                14 => bench.restart(Place::source(&self.place, settings)),
+                15 => {
+                    bench.ledger.fail_at = Some(0);
+                    // It fails only when there was something to commit.
+                    let _ = bench.try_poll();
+                    bench.ledger.fail_at = None;
+                    bench.restart(Place::source(&self.place, settings));
+                }
+                _ => drop(bench.poll()),
+            }
+        }
+        (0..self.sessions.len()).for_each(|at| self.end(at));
+        for _ in 0..3 {
+            bench.poll();
+            bench.wait(200);
+        }
+    }
+
+    /// Committed rows whose last version was never told.
+    fn lost(&self, bench: &Bench) -> usize {
+        let told = |id: u32, version: u32| {
+            let (id, version) = (id.to_string(), version.to_string());
+            bench.ledger.told.iter().any(|told| told.key == id && told.row["name"] == version.as_str())
+        };
+        self.committed.iter().filter(|(id, version)| !told(**id, **version)).count()
+    }
+}
+
+#[test]
+fn random_writers_and_kills_lose_nothing_and_repeat_nothing() {
+    for (seed, kind) in [(1, "bigint"), (2, "timestamp"), (3, "bigint"), (4, "timestamp")] {
+        let mut play = Play::new(kind, seed);
+        let settings = overlap(60);
+        let mut bench = Bench::new(Place::source(&play.place, &settings));
+        play.run(400, &mut bench, &settings);
+        assert!(bench.ledger.told.len() > 100, "the play is a lively one");
+        assert_eq!((play.lost(&bench), bench.ledger.repeated), (0, 0), "seed {seed}, {kind}");
+    }
+}
+
+#[test]
+fn without_an_overlap_the_same_writers_are_lost() {
+    let lost: usize = (1..4)
+        .map(|seed| {
+            let mut play = Play::new("bigint", seed);
+            let settings = overlap(0);
+            let mut bench = Bench::new(Place::source(&play.place, &settings));
+            play.run(400, &mut bench, &settings);
+            play.lost(&bench)
+        })
+        .sum();
+    assert!(lost > 0, "a play in which nothing can be lost shows nothing");
 }
 
 #[test]

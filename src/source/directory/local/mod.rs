@@ -3,6 +3,7 @@
 
 mod moving;
 mod reach;
+mod watch;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -11,6 +12,8 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, StatxFlags};
 use rustix::io::Errno;
+
+pub use watch::FolderWatch;
 
 use super::place::{Directory, Found, Listed, Listing, OpenFile, Renamed, Shape};
 use crate::change::Tuple;

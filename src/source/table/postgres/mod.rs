@@ -261,6 +261,10 @@ impl Table for PostgresTable {
         Ok(answer.into_iter().next().map(|row| row.into_iter().flatten().collect()))
     }
 
+    fn capped(&mut self, newest: Values) -> Result<Values> {
+        Ok(self.behind(&newest, Duration::ZERO)?.unwrap_or(newest))
+    }
+
     fn is_indexed(&mut self) -> Result<bool> {
         let open = self.opened()?;
         let limit = Some(u64::from(self.settings.table.page.max(1)));

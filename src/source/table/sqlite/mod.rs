@@ -185,6 +185,27 @@ impl Table for SqliteTable {
         Ok(())
     }
 
+    fn capped(&mut self, newest: Values) -> Result<Values> {
+        let [text] = newest.as_slice() else { return Ok(newest) };
+        // SQLite has no type for times: only a text that begins with a date shows that it is one. Two days leave room for
+        // every time zone.
+        let is_date = text.strip_prefix('\'').is_some_and(|text| {
+            let form = |(at, byte): (usize, u8)| if matches!(at, 4 | 7) { byte == b'-' } else { byte.is_ascii_digit() };
+            text.len() >= 10 && text.bytes().take(10).enumerate().all(form)
+        });
+        if !is_date {
+            return Ok(newest);
+        }
+        let shape = &self.opened()?.layout.shape;
+        let [column] = shape.watermark.as_slice() else { return Ok(newest) };
+        let (column, from) = (&column.sql, &shape.from);
+        let sql = format!(
+            "SELECT max({column}) FROM {from} WHERE {column} < date('now', '+2 days') AND ?1 >= date('now', '+2 days')"
+        );
+        let before = self.ask(&sql, &[text])?.into_iter().flatten().flatten().next();
+        Ok(before.map_or(newest, |before| vec![before]))
+    }
+
     fn written_value(&mut self, values: Values, newest: Option<&Values>) -> Result<Values> {
         // A number is only meant where numbers are stored: SQLite compares by what is stored, not by what is declared.
         let is_number =
