@@ -113,7 +113,8 @@ fn touch(path: &Path) {
 /// Starts `run` and waits until it takes commands.
 fn run(highwater: &Highwater) -> Running {
     let mut running = highwater.spawn(&["run"]);
-    running.wait_for("it takes commands", |_| highwater.run(&["poll", "nobody"]).stderr.contains("no source"));
+    let socket = highwater.path("highwater.sock");
+    running.wait_for("it takes commands", |_| socket.exists());
     running
 }
 

@@ -77,9 +77,7 @@ fn a_receiver_that_stays_away_too_long_ends_in_a_dead_letter_and_the_next_event_
 
 #[test]
 fn after_a_dead_letter_a_key_waits_for_an_operator_where_that_is_asked_for() {
-    let receiver = Receiver::start();
     let highwater = plant(&(orders("to = [\"load\"]") + &load("command = [\"./load.sh\"]\nafter_dead = \"hold\"")));
-    let _ = receiver;
     script(&highwater, "load.sh", "cat >/dev/null; [ -e bad ] && exit 65; echo $HIGHWATER_KEY-$HIGHWATER_REVISION >>done");
     highwater.write("bad", "");
     put(&highwater, "a.csv", "1");
@@ -91,10 +89,25 @@ fn after_a_dead_letter_a_key_waits_for_an_operator_where_that_is_asked_for() {
     let done = || std::fs::read_to_string(highwater.path("done")).unwrap_or_default();
     assert_eq!(done(), "b.csv-1\n", "only the key of the dead letter waits");
     let story = highwater.run(&["explain", "orders", "a.csv"]).ok();
-    assert!(story.contains("comes first"), "{story}");
-    highwater.run(&["dead", "retry", "--all"]).ok();
+    let id = dead(&highwater)[0]["event_id"].as_str().expect("an id").to_owned();
+    assert!(story.contains(&format!("{id} is dead and comes first; \"highwater dead retry {id}\"")), "{story}");
+    highwater.run(&["dead", "retry", &id]).ok();
     once(&highwater, 0);
     assert_eq!(done(), "b.csv-1\na.csv-1\na.csv-2\n");
+}
+
+#[test]
+fn an_edit_of_after_dead_frees_what_waits_behind_a_dead_letter() {
+    let holding = load("command = [\"./load.sh\"]\nafter_dead = \"hold\"");
+    let highwater = plant(&(orders("to = [\"load\"]") + &holding));
+    script(&highwater, "load.sh", "cat >/dev/null; [ $HIGHWATER_REVISION = 1 ] && exit 65; echo $HIGHWATER_REVISION >>done");
+    for version in ["1", "2"] {
+        put(&highwater, "a.csv", version);
+        once(&highwater, 4);
+    }
+    highwater.configure(&(orders("to = [\"load\"]") + &load("command = [\"./load.sh\"]")));
+    once(&highwater, 0);
+    assert_eq!(std::fs::read_to_string(highwater.path("done")).expect("written"), "2\n");
 }
 
 #[test]

@@ -76,7 +76,7 @@ impl Stream {
             let version = self.rows.get(&id).map_or(0, |name| name.len());
             let name = "n".repeat(version + 1);
             let sql = "INSERT OR REPLACE INTO items VALUES (?1, ?2, ?3)";
-            transaction.execute(sql, rusqlite::params![id, name, self.updated]).expect("insert");
+            transaction.execute(sql, rusqlite::params![id as i64, name, self.updated as i64]).expect("insert");
             self.rows.insert(id, name);
         }
         transaction.commit().expect("commit");
@@ -237,7 +237,7 @@ fn a_refused_delivery_moves_nothing_past_something_unseen() {
 fn rows_with_one_watermark_across_pages_and_polls_are_all_told() {
     let receiver = Receiver::start();
     let highwater = plant(&(items("page = 3") + &erp(&receiver, "")));
-    let insert = |ids: std::ops::Range<u64>| {
+    let insert = |ids: std::ops::Range<i64>| {
         for id in ids {
             let sql = "INSERT INTO items VALUES (?1, 'same', 5)";
             table(&highwater).execute(sql, [id]).expect("insert");
