@@ -1,21 +1,19 @@
 //! Known files that no known listing leads to: rows below a folder that vanished, and rows after `cursor NAME reset`.
 //! What a known listing leads to is settled with its folder.
 
+use super::pages::PAGE_MAX;
 use super::place::{Shape, join};
 use super::removal::{Loss, is_mass};
 use super::settle::Settling;
 use crate::change::{Absence, Entry, Key, Presence, Sight};
 use crate::error::Result;
-use crate::source::PAGE_ENTRIES_MAX;
 
 /// Tells what is still known below folders that vanished: events committed before a crash kept their segment from being
 /// written.
 pub fn tell_vanished(settling: &mut Settling<'_>, vanished: &[Vec<u8>]) -> Result<()> {
     for folder in vanished {
         settling.pages.flush(settling.ledger)?;
-        each_missing(settling, &join(folder, b""), &mut |settling, key| {
-            settling.tell(vec![gone(settling, key)], vec![])
-        })?;
+        each_missing(settling, &join(folder, b""), &mut tell_gone)?;
     }
     Ok(())
 }
@@ -26,7 +24,7 @@ pub fn tell_unlisted(settling: &mut Settling<'_>) -> Result<()> {
     settling.pages.flush(settling.ledger)?;
     let (mut missing, mut after, mut known) = (0, None, 0);
     loop {
-        let rows = settling.ledger.known_below(b"", after.as_ref(), PAGE_ENTRIES_MAX)?;
+        let rows = settling.ledger.known_below(b"", after.as_ref(), PAGE_MAX)?;
         let Some((last, _)) = rows.last() else { break };
         after = Some(last.clone());
         known += rows.iter().filter(|(_, row)| row.presence == Presence::Present).count() as u64;
@@ -40,11 +38,12 @@ pub fn tell_unlisted(settling: &mut Settling<'_>) -> Result<()> {
     if missing == 0 || (told && is_mass(loss, false) && !settling.judge.look.accepted.removals) {
         return Ok(());
     }
-    each_missing(settling, b"", &mut |settling, key| settling.tell(vec![gone(settling, key)], vec![]))
+    each_missing(settling, b"", &mut tell_gone)
 }
 
-fn gone(settling: &Settling<'_>, key: Key) -> Entry {
-    Entry { key, sight: Sight::Gone(settling.removals.absence) }
+fn tell_gone(settling: &mut Settling<'_>, key: Key) -> Result<()> {
+    let entry = Entry { key, sight: Sight::Gone(settling.removals.absence) };
+    settling.pages.push(vec![entry], settling.ledger)
 }
 
 /// Hands every key below `prefix` that counts as present and is not there to `each`.
@@ -56,7 +55,7 @@ fn each_missing(
     let mut after = None;
     loop {
         settling.judge.look.stop.check()?;
-        let rows = settling.ledger.known_below(prefix, after.as_ref(), PAGE_ENTRIES_MAX)?;
+        let rows = settling.ledger.known_below(prefix, after.as_ref(), PAGE_MAX)?;
         let Some((last, _)) = rows.last() else { return Ok(()) };
         after = Some(last.clone());
         for (key, row) in rows {

@@ -27,3 +27,5 @@ pub mod varint;
 pub mod visit;
 
 pub use folder::FolderSource;
+#[cfg(test)]
+mod tests;

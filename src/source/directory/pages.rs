@@ -5,6 +5,9 @@ use crate::change::{Content, Entry, Sight};
 use crate::error::Result;
 use crate::source::{Ledger, PAGE_ENTRIES_MAX, Page, SegmentWrite};
 
+/// A page holds at most this many entries. Tests see every seam between pages with few files.
+pub const PAGE_MAX: usize = if cfg!(test) { 64 } else { PAGE_ENTRIES_MAX };
+
 /// A page holds at most about this much inline content.
 pub const PAGE_CONTENT_BYTES: usize = 4 << 20;
 
@@ -22,7 +25,7 @@ pub struct Pages {
 impl Pages {
     /// Adds entries that must be committed together; at most a few.
     pub fn push(&mut self, entries: Vec<Entry>, ledger: &mut dyn Ledger) -> Result<()> {
-        if self.page.entries.len() + entries.len() > PAGE_ENTRIES_MAX || self.content_bytes >= PAGE_CONTENT_BYTES {
+        if self.page.entries.len() + entries.len() > PAGE_MAX || self.content_bytes >= PAGE_CONTENT_BYTES {
             self.flush(ledger)?;
         }
         for entry in entries {

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use super::block::{Flags, Settled};
 use super::findings::{Finding, Findings, FolderState, Reader, Section};
 use super::judge::{Candidate, Judge, Judged, Seen};
-use super::pages::{PAGE_CONTENT_BYTES, Pages};
+use super::pages::{PAGE_CONTENT_BYTES, PAGE_MAX, Pages};
 use super::place::{Shape, join};
 use super::reading::{Order, Reading, read_all};
 use super::recut::Recut;
@@ -15,7 +15,7 @@ use super::segment::{Numbered, Segment};
 use crate::change::content::INLINE_BYTES_MAX;
 use crate::change::{Entry, Key, Known, Sight, Tuple};
 use crate::error::{Error, Result};
-use crate::source::{Ledger, PAGE_ENTRIES_MAX, SegmentWrite};
+use crate::source::{Ledger, SegmentWrite};
 
 /// One poll's decisions being carried out.
 pub struct Settling<'a> {
@@ -47,29 +47,12 @@ enum Item {
 
 /// What is to be done about one finding.
 enum Step {
-    Same {
-        first: usize,
-        count: usize,
-    },
-    Place {
-        flags: Flags,
-        name: Vec<u8>,
-        tuple: Tuple,
-        number: Option<usize>,
-        entry: Option<Entry>,
-    },
+    Same { first: usize, count: usize },
+    Place { flags: Flags, name: Vec<u8>, tuple: Tuple, number: Option<usize>, entries: Vec<Entry> },
     /// It stays as known, or out, so that the next poll sees it again.
-    Leave {
-        number: Option<usize>,
-    },
-    Drop {
-        entry: Option<Entry>,
-        remembered: Option<(Key, Tuple)>,
-    },
-    Read {
-        candidate: Box<Candidate>,
-        number: Option<usize>,
-    },
+    Leave { number: Option<usize>, entries: Vec<Entry> },
+    Drop { entry: Option<Entry>, remembered: Option<(Key, Tuple)> },
+    Read { candidate: Box<Candidate>, number: Option<usize> },
 }
 
 impl Settling<'_> {
@@ -133,16 +116,18 @@ impl Settling<'_> {
     fn step(&mut self, item: Item, row: Option<Known>, section: &Section) -> Result<Step> {
         Ok(match item {
             Item::Same { first, count } => Step::Same { first, count },
-            Item::Placed { flags, name, tuple, number } => Step::Place { flags, name, tuple, number, entry: None },
+            Item::Placed { flags, name, tuple, number } => {
+                Step::Place { flags, name, tuple, number, entries: Vec::new() }
+            }
             Item::File { key, tuple, number, was } => {
                 let seen = Seen { key: &key, tuple, tick: section.tick, was, known: row.as_ref() };
                 match self.judge.judge(&seen)? {
                     Judged::Settled(flags, sight) => {
                         let name = key.name().to_vec();
-                        let entry = sight.map(|sight| Entry { key, sight });
-                        Step::Place { flags, name, tuple, number, entry }
+                        let entries = sight.map(|sight| Entry { key, sight }).into_iter().collect();
+                        Step::Place { flags, name, tuple, number, entries }
                     }
-                    Judged::Unready => Step::Leave { number },
+                    Judged::Unready => Step::Leave { number, entries: Vec::new() },
                     Judged::Read(candidate) => Step::Read { candidate, number },
                 }
             }
@@ -151,7 +136,7 @@ impl Settling<'_> {
                 match self.removals.judge(&file, row.as_ref(), &self.judge.pairs, self.judge.directory)? {
                     Gone::Stays => {
                         self.keep_above(section);
-                        Step::Leave { number: Some(number) }
+                        stays(number)
                     }
                     Gone::Leaves { entry, remembered } => Step::Drop { entry, remembered },
                 }
@@ -159,7 +144,7 @@ impl Settling<'_> {
             Item::GoneOther { number, path, flags } => {
                 if flags.shape() == Shape::Folder && self.keeping.contains(&path) {
                     self.keep_above(section);
-                    Step::Leave { number: Some(number) }
+                    stays(number)
                 } else {
                     Step::Drop { entry: None, remembered: None }
                 }
@@ -178,19 +163,19 @@ impl Settling<'_> {
     /// An edit of the filters takes out a file, or a folder with everything below.
     fn leaves(&mut self, number: usize, path: Vec<u8>, flags: Flags) -> Result<Step> {
         let name = super::place::split(&path).1.to_vec();
-        let place = |flags: Flags, entry| {
+        let place = |flags: Flags, entries| {
             let number = Some(number);
-            Step::Place { flags: flags.filtered(), name, tuple: Tuple::default(), number, entry }
+            Step::Place { flags: flags.filtered(), name, tuple: Tuple::default(), number, entries }
         };
         if flags.shape() != Shape::Folder {
             let key = Key::from(path);
             self.judge.room.leave(&key);
-            return Ok(place(Flags::of(Shape::File), Some(Entry { key, sight: Sight::Forgotten })));
+            return Ok(place(Flags::of(Shape::File), vec![Entry { key, sight: Sight::Forgotten }]));
         }
         let below = join(&path, b"");
         let mut after = None;
         loop {
-            let known = self.ledger.known_below(&below, after.as_ref(), PAGE_ENTRIES_MAX)?;
+            let known = self.ledger.known_below(&below, after.as_ref(), PAGE_MAX)?;
             let Some((last, _)) = known.last() else { break };
             after = Some(last.clone());
             for (key, _) in known {
@@ -202,34 +187,55 @@ impl Settling<'_> {
         folders.push(path);
         let writes = folders.into_iter().map(|folder| SegmentWrite::DeleteFolder { folder }).collect();
         self.pages.push_segments(writes, self.ledger)?;
-        Ok(place(Flags::of(Shape::Folder), None))
+        Ok(place(Flags::of(Shape::Folder), Vec::new()))
     }
 
     /// Reads, tells and places one batch of findings, in their order.
-    fn carry_out(&mut self, batch: Vec<Step>, listing: &Numbered<'_>, recut: &mut Recut<'_>) -> Result<()> {
+    fn carry_out(
+        &mut self,
+        batch: Vec<Step>,
+        listing: &Numbered<'_>,
+        recut: &mut Recut<'_>,
+    ) -> Result<()> {
         let candidates: Vec<&Candidate> = batch.iter().filter_map(Step::candidate).collect();
         let mut readings = self.read(&candidates)?.into_iter();
+        let (mut ready, mut remembered) = (Vec::with_capacity(batch.len()), Vec::new());
         for step in batch {
-            match step {
-                Step::Same { first, count } => recut.same(first, count)?,
-                Step::Place { flags, name, tuple, number, entry } => {
-                    self.tell(entry.into_iter().collect(), Vec::new())?;
-                    recut.place(Settled { flags, name: &name, tuple }, number)?;
-                }
-                Step::Leave { number } => leave(number, listing, recut)?,
-                Step::Drop { entry, remembered } => {
-                    self.tell(entry.into_iter().collect(), remembered.into_iter().collect())?;
-                }
+            ready.push(match step {
                 Step::Read { candidate, number } => {
                     let reading = readings.next().ok_or_else(|| Error::internal("a file was not read"))?;
                     let (name, tuple) = (candidate.key.name().to_vec(), candidate.tuple);
                     let concluded = self.judge.conclude(*candidate, reading)?;
-                    self.tell(concluded.entries, concluded.remembered)?;
+                    remembered.extend(concluded.remembered);
                     match concluded.flags {
-                        Some(flags) => recut.place(Settled { flags, name: &name, tuple }, number)?,
-                        None => leave(number, listing, recut)?,
+                        Some(flags) => Step::Place { flags, name, tuple, number, entries: concluded.entries },
+                        None => Step::Leave { number, entries: concluded.entries },
                     }
                 }
+                Step::Drop { entry, remembered: first } => {
+                    remembered.extend(first);
+                    Step::Drop { entry, remembered: None }
+                }
+                step => step,
+            });
+        }
+        self.remember(remembered)?;
+        for step in ready {
+            match step {
+                Step::Same { first, count } => recut.same(first, count)?,
+                Step::Place { flags, name, tuple, number, entries } => {
+                    self.pages.push(entries, self.ledger)?;
+                    recut.place(Settled { flags, name: &name, tuple }, number)?;
+                }
+                Step::Leave { number, entries } => {
+                    self.pages.push(entries, self.ledger)?;
+                    if let Some(number) = number {
+                        // It differs again next time, and should it vanish before it is ready, that is noticed.
+                        recut.place(listing.entry(number)?, Some(number))?;
+                    }
+                }
+                Step::Drop { entry, .. } => self.pages.push(entry.into_iter().collect(), self.ledger)?,
+                Step::Read { .. } => return Err(Error::internal("a file was read and not concluded")),
             }
         }
         Ok(())
@@ -251,15 +257,15 @@ impl Settling<'_> {
         read_all(self.judge.directory, orders, self.judge.look.stop, self.judge.look.progress)
     }
 
-    /// Tells entries together, behind a page of its own that remembers what has no row yet: what follows is decided
-    /// against that row.
-    pub fn tell(&mut self, entries: Vec<Entry>, remembered: Vec<(Key, Tuple)>) -> Result<()> {
-        if !remembered.is_empty() {
-            let present = |(key, tuple)| Entry { key, sight: Sight::Present { tuple } };
-            self.pages.push(remembered.into_iter().map(present).collect(), self.ledger)?;
-            self.pages.flush(self.ledger)?;
+    /// Remembers what has no row yet, in a page of its own: what is told of it next is decided against that row.
+    pub fn remember(&mut self, remembered: Vec<(Key, Tuple)>) -> Result<()> {
+        if remembered.is_empty() {
+            return Ok(());
         }
-        self.pages.push(entries, self.ledger)
+        for (key, tuple) in remembered {
+            self.pages.push(vec![Entry { key, sight: Sight::Present { tuple } }], self.ledger)?;
+        }
+        self.pages.flush(self.ledger)
     }
 }
 
@@ -288,13 +294,8 @@ impl Step {
     }
 }
 
-/// What is known and not settled stays in the known listing as it was: it differs again next time, and should it vanish
-/// before it is ready, that is noticed.
-fn leave(number: Option<usize>, listing: &Numbered<'_>, recut: &mut Recut<'_>) -> Result<()> {
-    match number {
-        Some(number) => recut.place(listing.entry(number)?, Some(number)),
-        None => Ok(()),
-    }
+fn stays(number: usize) -> Step {
+    Step::Leave { number: Some(number), entries: Vec::new() }
 }
 
 fn take_batch(steps: &mut std::iter::Peekable<std::vec::IntoIter<Step>>) -> Vec<Step> {
@@ -310,7 +311,7 @@ fn take_batch(steps: &mut std::iter::Peekable<std::vec::IntoIter<Step>>) -> Vec<
 fn read_items(reader: &mut Reader<'_>, section: &Section, listing: &Numbered<'_>) -> Result<Vec<Item>> {
     let path_of = |name: &[u8]| join(&section.folder, name);
     let mut items = Vec::new();
-    while items.len() < PAGE_ENTRIES_MAX {
+    while items.len() < PAGE_MAX {
         let Some(finding) = reader.next_finding()? else { break };
         items.push(match finding {
             Finding::Same { first, count } => Item::Same { first, count },
@@ -321,13 +322,20 @@ fn read_items(reader: &mut Reader<'_>, section: &Section, listing: &Numbered<'_>
                         let was = Some((known.flags, known.tuple));
                         Item::File { key: Key::from(path_of(known.name)), tuple, number: Some(number), was }
                     }
-                    _ => Item::Placed { flags: known.flags, name: known.name.to_vec(), tuple, number: Some(number) },
+                    _ => Item::Placed {
+                        flags: known.flags,
+                        name: known.name.to_vec(),
+                        tuple,
+                        number: Some(number),
+                    },
                 }
             }
             Finding::New { flags, name, tuple } if flags == Flags::of(Shape::File) => {
                 Item::File { key: Key::from(path_of(name)), tuple, number: None, was: None }
             }
-            Finding::New { flags, name, tuple } => Item::Placed { flags, name: name.to_vec(), tuple, number: None },
+            Finding::New { flags, name, tuple } => {
+                Item::Placed { flags, name: name.to_vec(), tuple, number: None }
+            }
             Finding::Gone { number } => {
                 let known = listing.entry(number)?;
                 let path = path_of(known.name);

@@ -16,7 +16,7 @@ use super::removal::{Loss, Removals, is_mass, weigh};
 use super::scan::{Scanned, scan};
 use super::settle::Settling;
 use crate::change::{Absence, Key, Kind, Presence};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::setting::{ByteCount, SourceName};
 use crate::source::settings::{DirectorySettings, Start};
 use crate::source::{Hold, HoldReason, Ledger, Look, Looked, PAGE_ENTRIES_MAX, Patience, Scope, WAITING_SHOWN_MAX};
@@ -39,6 +39,9 @@ pub struct Tracker {
 struct Cursor {
     /// The disk or server the root was on.
     device: String,
+    /// Whether removals are held: what arrives meanwhile must not make a mass of them look small.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    removals_held: bool,
 }
 
 impl Tracker {
@@ -122,13 +125,14 @@ impl Tracker {
         if everything && cursor.is_none() && !settling.knows_nothing {
             tell_unlisted(&mut settling)?;
         }
-        // While removals are held because the place moved, the cursor keeps the place they are missing from.
-        let next = Cursor { device: identity };
-        if everything && brakes.removals.is_none() && cursor.as_ref() != Some(&next) {
-            let text = serde_json::to_string(&next).map_err(|e| crate::error::Error::internal(e.to_string()))?;
-            settling.pages.push_cursor(text, settling.ledger)?;
-        } else {
-            settling.pages.flush(settling.ledger)?;
+        let held = brakes.removals.is_some();
+        let next = next_cursor(cursor.as_ref(), identity, held).filter(|_| everything || (held && cursor.is_some()));
+        match next.filter(|next| cursor.as_ref() != Some(next)) {
+            Some(next) => {
+                let text = serde_json::to_string(&next).map_err(|e| Error::internal("write a cursor").because(e))?;
+                settling.pages.push_cursor(text, settling.ledger)?;
+            }
+            None => settling.pages.flush(settling.ledger)?,
         }
         let (roomless, unreadable) = (settling.judge.roomless, settling.judge.unreadable);
         self.room.end(&self.rules.filters, |key| was_looked_at(&look.scope, key));
@@ -167,7 +171,7 @@ impl Tracker {
         if told && scanned.tally.gone > 0 && !look.accepted.removals {
             let loss = weigh(&scanned.findings, scanned.tally.known, ledger)?;
             let moved = cursor.is_some_and(|cursor| cursor.device != identity);
-            let mass = is_mass(loss, moved);
+            let mass = is_mass(loss, moved) || (loss.gone > 0 && cursor.is_some_and(|cursor| cursor.removals_held));
             // A few folders say little about all of them: the next full poll decides.
             brakes.removals_wait = mass && look.scope != Scope::Everything;
             brakes.removals = (mass && !brakes.removals_wait).then(|| self.mass_removal(loss, moved));
@@ -235,6 +239,12 @@ fn copy<'a>(look: &Look<'a>) -> Look<'a> {
         stop: look.stop,
         progress: look.progress,
     }
+}
+
+/// While removals are held because the place moved, the cursor keeps the place they are missing from.
+fn next_cursor(cursor: Option<&Cursor>, identity: String, held: bool) -> Option<Cursor> {
+    let kept = cursor.filter(|_| held).map(|cursor| cursor.device.clone());
+    Some(Cursor { device: kept.unwrap_or(identity), removals_held: held })
 }
 
 fn was_looked_at(scope: &Scope, key: &Key) -> bool {

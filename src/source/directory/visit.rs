@@ -95,7 +95,7 @@ impl Settling<'_> {
             match self.judge.judge(&Seen { key, tuple: found.tuple, tick, was, known: known.as_ref() })? {
                 Judged::Settled(flags, sight) => {
                     let entry = sight.map(|sight| Entry { key: key.clone(), sight });
-                    self.tell(entry.into_iter().collect(), Vec::new())?;
+                    self.pages.push(entry.into_iter().collect(), self.ledger)?;
                     told.push((key.clone(), flags, found.tuple));
                 }
                 Judged::Unready => {}
@@ -107,7 +107,8 @@ impl Settling<'_> {
             let reading = readings.next().ok_or_else(|| Error::internal("a file was not read"))?;
             let (key, tuple) = (candidate.key.clone(), candidate.tuple);
             let concluded = self.judge.conclude(candidate, reading)?;
-            self.tell(concluded.entries, concluded.remembered)?;
+            self.remember(concluded.remembered)?;
+            self.pages.push(concluded.entries, self.ledger)?;
             told.extend(concluded.flags.map(|flags| (key, flags, tuple)));
         }
         Ok(told)

@@ -95,6 +95,21 @@ fn values_are_told_exactly_as_they_are_stored() {
 }
 
 #[test]
+fn decimals_are_strings_as_in_every_database() {
+    let file = File::new();
+    file.run("CREATE TABLE d (id INTEGER PRIMARY KEY, at INTEGER, price DECIMAL(10,2), n numeric, f REAL, ok BOOLEAN)");
+    file.run("INSERT INTO d VALUES (1, 1, 12.50, 7, 12.5, 1), (2, 2, '0.1', 'n/a', 7, NULL)");
+    let mut bench = Bench::new(file.source(&table("d", &["at"], &["id"])));
+    bench.poll();
+    let rows: Vec<&str> = bench.ledger.told.iter().map(|told| told.row_text.as_str()).collect();
+    let expected = [
+        r#"{"id":1,"at":1,"price":"12.5","n":"7","f":12.5,"ok":1}"#,
+        r#"{"id":2,"at":2,"price":"0.1","n":"n/a","f":7.0,"ok":null}"#,
+    ];
+    assert_eq!(rows, expected);
+}
+
+#[test]
 fn a_text_that_is_no_utf_8_makes_its_row_refused_and_the_poll_goes_on() {
     let file = File::new();
     file.run("CREATE TABLE v (id PRIMARY KEY, at INTEGER, v)");

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 
-use crate::change::{Content, Decision, Fingerprint, Key, Kind, Known, Policy, Presence, Sight, decide};
+use crate::change::{Content, Decision, Fingerprint, Key, Kind, Known, Policy, Sight, decide};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Spool, SpoolWriter};
 use crate::source::{Block, Ledger, Page, SegmentWrite};
@@ -63,6 +63,11 @@ impl MemoryLedger {
     /// Kind, key and revision of what was told since the last call.
     pub fn take_told(&mut self) -> Vec<(Kind, String, u64)> {
         self.told.drain(..).map(|told| (told.kind, told.key.shown(), told.revision)).collect()
+    }
+
+    /// How many contents are in the spool.
+    pub fn spooled(&self) -> usize {
+        std::fs::read_dir(self.spool.folder()).map_or(0, Iterator::count)
     }
 
     /// A spool with a limit.
@@ -129,7 +134,7 @@ impl Ledger for MemoryLedger {
     }
 
     fn knows_nothing(&self) -> bool {
-        !self.known.values().any(|known| known.presence == Presence::Present)
+        self.known.is_empty()
     }
 
     fn segment(&mut self, folder: &[u8]) -> Result<Vec<Block>> {

@@ -1,8 +1,10 @@
 //! What the tests of directory sources share: settings, a ledger in memory, a folder to play in.
 
 mod ledger;
+mod play;
 
-pub use ledger::{MemoryLedger, Told};
+pub use ledger::MemoryLedger;
+pub use play::Play;
 
 use crate::change::Kind;
 use crate::setting::Interval;

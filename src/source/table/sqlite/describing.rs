@@ -19,6 +19,8 @@ pub struct Layout {
     /// `"name":` of each column.
     labels: Vec<String>,
     names: Vec<String>,
+    /// Whether its numbers are decimals, which are told as strings.
+    decimals: Vec<bool>,
     watermark: Vec<usize>,
     key: Vec<usize>,
 }
@@ -74,8 +76,9 @@ impl Layout {
             push_text(&mut label, name);
             label + ":"
         };
+        let decimals = columns.iter().map(|column| is_decimal(&column.type_name)).collect();
         let (labels, selected) = (names.iter().map(label).collect(), selected.join(", "));
-        Ok(Self { shape, selected, labels, names, watermark, key })
+        Ok(Self { shape, selected, labels, names, decimals, watermark, key })
     }
 
     /// Reads one row of a page into `out`.
@@ -84,7 +87,7 @@ impl Layout {
         for (at, label) in self.labels.iter().enumerate() {
             out.row_json.push(if at == 0 { '{' } else { ',' });
             out.row_json.push_str(label);
-            if let Err(problem) = push_json(&mut out.row_json, row.get_ref(at)?) {
+            if let Err(problem) = push_json(&mut out.row_json, row.get_ref(at)?, self.decimals[at]) {
                 let problem =
                     format!("column {} {problem}; mend the value, or leave the column out by query", self.names[at]);
                 out.problem.get_or_insert(problem);
@@ -105,7 +108,7 @@ impl Layout {
             out.push(if at == 0 { '{' } else { ',' });
             out.push_str(&self.labels[*column]);
             // What can't be said has made the row refused already.
-            let _ = push_json(out, row.get_ref(*column)?);
+            let _ = push_json(out, row.get_ref(*column)?, self.decimals[*column]);
         }
         out.push('}');
         Ok(())
@@ -142,6 +145,12 @@ fn columns(connection: &Connection, from: &str) -> rusqlite::Result<Vec<Column>>
     let statement = connection.prepare(&format!("SELECT t.* FROM {from}"))?;
     let plain = |column: rusqlite::Column<'_>| Column::plain(column.name(), column.decl_type().unwrap_or(""));
     Ok(statement.columns().map(plain).collect())
+}
+
+/// Columns declared so are strings in events whatever the database, although SQLite stores their values as it likes.
+fn is_decimal(declared: &str) -> bool {
+    let declared = declared.to_ascii_uppercase();
+    declared.starts_with("NUMERIC") || declared.starts_with("DECIMAL")
 }
 
 fn binary(column: &Column) -> Column {

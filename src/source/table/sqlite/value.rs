@@ -90,9 +90,11 @@ pub fn written(text: &str, is_number: bool) -> String {
     out
 }
 
-/// Appends the value as JSON. Fails for a text that is no UTF-8.
-pub fn push_json(out: &mut String, value: ValueRef<'_>) -> std::result::Result<(), &'static str> {
+/// Appends the value as JSON, the numbers of `decimal` columns as strings. Fails for a text that is no UTF-8.
+pub fn push_json(out: &mut String, value: ValueRef<'_>, decimal: bool) -> std::result::Result<(), &'static str> {
     match value {
+        ValueRef::Integer(number) if decimal => push_fmt(out, format_args!("\"{number}\"")),
+        ValueRef::Real(number) if decimal && number.is_finite() => push_fmt(out, format_args!("\"{number}\"")),
         ValueRef::Null => out.push_str("null"),
         ValueRef::Integer(number) => push_integer(out, number),
         ValueRef::Real(number) => push_float(out, number),

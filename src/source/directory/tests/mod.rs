@@ -1,0 +1,9 @@
+//! The rules of DESIGN section 6.1, shown on real folders.
+
+mod breaking;
+mod filtering;
+mod odd;
+mod removing;
+mod renaming;
+mod telling;
+mod waiting;
