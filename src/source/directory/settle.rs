@@ -47,12 +47,30 @@ enum Item {
 
 /// What is to be done about one finding.
 enum Step {
-    Same { first: usize, count: usize },
-    Place { flags: Flags, name: Vec<u8>, tuple: Tuple, number: Option<usize>, entries: Vec<Entry> },
+    Same {
+        first: usize,
+        count: usize,
+    },
+    Place {
+        flags: Flags,
+        name: Vec<u8>,
+        tuple: Tuple,
+        number: Option<usize>,
+        entries: Vec<Entry>,
+    },
     /// It stays as known, or out, so that the next poll sees it again.
-    Leave { number: Option<usize>, entries: Vec<Entry> },
-    Drop { entry: Option<Entry>, remembered: Option<(Key, Tuple)> },
-    Read { candidate: Box<Candidate>, number: Option<usize> },
+    Leave {
+        number: Option<usize>,
+        entries: Vec<Entry>,
+    },
+    Drop {
+        entry: Option<Entry>,
+        remembered: Option<(Key, Tuple)>,
+    },
+    Read {
+        candidate: Box<Candidate>,
+        number: Option<usize>,
+    },
 }
 
 impl Settling<'_> {
@@ -191,12 +209,7 @@ impl Settling<'_> {
     }
 
     /// Reads, tells and places one batch of findings, in their order.
-    fn carry_out(
-        &mut self,
-        batch: Vec<Step>,
-        listing: &Numbered<'_>,
-        recut: &mut Recut<'_>,
-    ) -> Result<()> {
+    fn carry_out(&mut self, batch: Vec<Step>, listing: &Numbered<'_>, recut: &mut Recut<'_>) -> Result<()> {
         let candidates: Vec<&Candidate> = batch.iter().filter_map(Step::candidate).collect();
         let mut readings = self.read(&candidates)?.into_iter();
         let (mut ready, mut remembered) = (Vec::with_capacity(batch.len()), Vec::new());
@@ -322,20 +335,13 @@ fn read_items(reader: &mut Reader<'_>, section: &Section, listing: &Numbered<'_>
                         let was = Some((known.flags, known.tuple));
                         Item::File { key: Key::from(path_of(known.name)), tuple, number: Some(number), was }
                     }
-                    _ => Item::Placed {
-                        flags: known.flags,
-                        name: known.name.to_vec(),
-                        tuple,
-                        number: Some(number),
-                    },
+                    _ => Item::Placed { flags: known.flags, name: known.name.to_vec(), tuple, number: Some(number) },
                 }
             }
             Finding::New { flags, name, tuple } if flags == Flags::of(Shape::File) => {
                 Item::File { key: Key::from(path_of(name)), tuple, number: None, was: None }
             }
-            Finding::New { flags, name, tuple } => {
-                Item::Placed { flags, name: name.to_vec(), tuple, number: None }
-            }
+            Finding::New { flags, name, tuple } => Item::Placed { flags, name: name.to_vec(), tuple, number: None },
             Finding::Gone { number } => {
                 let known = listing.entry(number)?;
                 let path = path_of(known.name);

@@ -112,7 +112,7 @@ impl SqliteStore {
         let shared = Arc::new(Shared::default());
         count_what_is_there(&connection, &shared).map_err(named)?;
         let names = load_names(&connection).map_err(named)?;
-        let writer = Writer::start(connection)?;
+        let writer = Writer::start(connection, path)?;
         Ok(Self { path: path.to_owned(), writer, readers: Mutex::default(), names: RwLock::new(names), shared })
     }
 

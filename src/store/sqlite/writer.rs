@@ -1,13 +1,14 @@
 //! The one writer thread. Whoever wants to write hands in a step; steps that arrive together share one commit, each in
 //! a savepoint of its own, so that a failing one takes nobody with it. The caller gets its answer after the commit.
 
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
 
 use super::failure::sqlite;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// Steps that may wait for the writer before their callers are slowed down.
 const STEPS_WAITING_MAX: usize = 256;
@@ -40,19 +41,20 @@ struct Submitted {
 
 /// Hands steps to the writer thread, which ends when this is dropped.
 pub struct Writer {
+    store: PathBuf,
     steps: Option<SyncSender<Submitted>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Writer {
-    /// Starts the thread on its own connection.
-    pub fn start(connection: Connection) -> Result<Self> {
+    /// Starts the thread on its own connection to the store at `store`.
+    pub fn start(connection: Connection, store: &Path) -> Result<Self> {
         let (steps, submitted) = sync_channel(STEPS_WAITING_MAX);
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || write_until_closed(&connection, &submitted))
             .map_err(|e| Error::io("start the store's writer thread", e))?;
-        Ok(Self { steps: Some(steps), thread: Some(thread) })
+        Ok(Self { store: store.to_owned(), steps: Some(steps), thread: Some(thread) })
     }
 
     /// Runs `step` in a transaction and returns what it returned once that is committed.
@@ -82,12 +84,16 @@ impl Writer {
         steps
             .send(Submitted { durability, step })
             .map_err(|_| Error::internal("the store's writer thread has ended"))?;
-        answered.recv().map_err(|_| {
-            Error::new(
-                crate::error::ErrorKind::Unavailable,
-                "the store could not begin a commit; the log names the cause",
-            )
-        })?
+        let lost =
+            |_| Error::new(ErrorKind::Unavailable, "the store could not begin a commit; the log names the cause");
+        answered.recv().map_err(lost)?.map_err(|error| self.named(error))
+    }
+
+    /// What is wrong with the file is said with its path.
+    fn named(&self, error: Error) -> Error {
+        let is_the_file =
+            matches!(error.kind(), ErrorKind::Full | ErrorKind::ReadOnly | ErrorKind::Denied | ErrorKind::Corrupt);
+        if is_the_file { error.while_doing(format!("write store {}", self.store.display())) } else { error }
     }
 }
 
@@ -151,10 +157,7 @@ fn run_step(connection: &Connection, submitted: Submitted, finishes: &mut Vec<Fi
     finishes.push(finish);
     if connection.is_autocommit() {
         // Some failures (a full disk) make SQLite roll the whole transaction back by itself.
-        return Err(Error::new(
-            crate::error::ErrorKind::Full,
-            "the store rolled a commit back by itself; is the disk full?",
-        ));
+        return Err(Error::new(ErrorKind::Full, "the store rolled a commit back by itself; is the disk full?"));
     }
     if matches!(fate, Fate::RollBack) {
         savepoint("ROLLBACK TO step")?;
@@ -166,7 +169,6 @@ fn run_step(connection: &Connection, submitted: Submitted, finishes: &mut Vec<Fi
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::ErrorKind;
 
     fn writer(folder: &std::path::Path) -> (Writer, Connection) {
         let path = folder.join("test.db");
@@ -174,7 +176,7 @@ mod tests {
         connection.pragma_update(None, "journal_mode", "WAL").expect("WAL");
         connection.execute_batch("CREATE TABLE t (x INTEGER PRIMARY KEY)").expect("table");
         let reader = Connection::open(&path).expect("open");
-        (Writer::start(connection).expect("start"), reader)
+        (Writer::start(connection, &path).expect("start"), reader)
     }
 
     fn insert(x: i64) -> impl FnOnce(&Connection) -> Result<i64> + Send + 'static {

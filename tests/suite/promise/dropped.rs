@@ -28,7 +28,10 @@ fn a_rejected_event_becomes_a_dead_letter_with_its_reason_and_dead_retry_deliver
     assert!(summary.contains("1 dead"), "{summary}");
     let letters = dead(&highwater);
     assert_eq!(letters.len(), 1);
-    assert_eq!((&letters[0]["kind"], &letters[0]["key"], &letters[0]["sink"]), (&"dead".into(), &"a.csv".into(), &"erp".into()));
+    assert_eq!(
+        (&letters[0]["kind"], &letters[0]["key"], &letters[0]["sink"]),
+        (&"dead".into(), &"a.csv".into(), &"erp".into())
+    );
     assert_eq!(letters[0]["reason"], "rejected");
     let output = highwater.run(&["attempts", "--json", "--output"]).code(0).json_lines();
     assert_eq!((&output[0]["code"], &output[0]["output"]), (&400.into(), &"unknown customer".into()));
@@ -78,7 +81,11 @@ fn a_receiver_that_stays_away_too_long_ends_in_a_dead_letter_and_the_next_event_
 #[test]
 fn after_a_dead_letter_a_key_waits_for_an_operator_where_that_is_asked_for() {
     let highwater = plant(&(orders("to = [\"load\"]") + &load("command = [\"./load.sh\"]\nafter_dead = \"hold\"")));
-    script(&highwater, "load.sh", "cat >/dev/null; [ -e bad ] && exit 65; echo $HIGHWATER_KEY-$HIGHWATER_REVISION >>done");
+    script(
+        &highwater,
+        "load.sh",
+        "cat >/dev/null; [ -e bad ] && exit 65; echo $HIGHWATER_KEY-$HIGHWATER_REVISION >>done",
+    );
     highwater.write("bad", "");
     put(&highwater, "a.csv", "1");
     once(&highwater, 4);
@@ -100,7 +107,11 @@ fn after_a_dead_letter_a_key_waits_for_an_operator_where_that_is_asked_for() {
 fn an_edit_of_after_dead_frees_what_waits_behind_a_dead_letter() {
     let holding = load("command = [\"./load.sh\"]\nafter_dead = \"hold\"");
     let highwater = plant(&(orders("to = [\"load\"]") + &holding));
-    script(&highwater, "load.sh", "cat >/dev/null; [ $HIGHWATER_REVISION = 1 ] && exit 65; echo $HIGHWATER_REVISION >>done");
+    script(
+        &highwater,
+        "load.sh",
+        "cat >/dev/null; [ $HIGHWATER_REVISION = 1 ] && exit 65; echo $HIGHWATER_REVISION >>done",
+    );
     for version in ["1", "2"] {
         put(&highwater, "a.csv", version);
         once(&highwater, 4);

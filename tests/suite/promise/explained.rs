@@ -47,8 +47,7 @@ fn what_waits_is_explained_with_what_it_waits_for() {
 #[test]
 fn what_is_filtered_out_is_explained_with_the_filter_that_does_it() {
     let receiver = Receiver::start();
-    let highwater =
-        plant(&(orders("include = [\"*.csv\"]\nexclude = [\"old/**\", \"x-*\"]") + &erp(&receiver, "")));
+    let highwater = plant(&(orders("include = [\"*.csv\"]\nexclude = [\"old/**\", \"x-*\"]") + &erp(&receiver, "")));
     for name in ["a.xml", "x-a.csv", "old/b.csv", "c.csv.part"] {
         put(&highwater, name, "1");
     }
@@ -75,7 +74,11 @@ fn what_was_never_seen_is_explained_too() {
 #[test]
 fn a_dead_letter_and_what_waits_behind_a_retry_are_explained() {
     let receiver = Receiver::start();
-    let highwater = plant(&(orders("to = [\"erp\", \"load\"]") + &erp(&receiver, "retry = [\"1h\"]") + &load("command = [\"./load.sh\"]")));
+    let highwater = plant(
+        &(orders("to = [\"erp\", \"load\"]")
+            + &erp(&receiver, "retry = [\"1h\"]")
+            + &load("command = [\"./load.sh\"]")),
+    );
     script(&highwater, "load.sh", "cat >/dev/null; echo no such article; exit 65");
     receiver.answers(|_, _| Answer::status(503));
     put(&highwater, "a.csv", "1");
@@ -112,10 +115,7 @@ fn status_has_exactly_the_documented_fields() {
     let fields = |value: &Value| value.as_object().expect("an object").keys().cloned().collect::<Vec<_>>().join(" ");
     assert_eq!(fields(&status), "sources sinks");
     for source in status["sources"].as_array().expect("a list") {
-        assert_eq!(
-            fields(source),
-            "name kind state held known waiting events refused last_poll last_error cursor"
-        );
+        assert_eq!(fields(source), "name kind state held known waiting events refused last_poll last_error cursor");
     }
     assert_eq!(fields(&status["sinks"][0]), "name kind state held pending retrying dead delivered");
     let orders = source_status(&highwater, "orders");

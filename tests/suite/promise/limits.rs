@@ -33,9 +33,8 @@ fn at_max_backlog_the_sources_that_name_the_sink_pause_naming_it_and_go_on_when_
 #[test]
 fn a_full_spool_holds_the_source_and_goes_on_when_deliveries_have_made_room() {
     let receiver = Receiver::start();
-    let highwater = plant(
-        &("[state]\nspool_max = \"300KiB\"\n".to_owned() + &orders("") + &erp(&receiver, "content = \"raw\"")),
-    );
+    let highwater =
+        plant(&("[state]\nspool_max = \"300KiB\"\n".to_owned() + &orders("") + &erp(&receiver, "content = \"raw\"")));
     once(&highwater, 0);
     highwater.run(&["pause", "erp", "--reason", "upgrade"]).ok();
     for number in 0..5 {
@@ -94,7 +93,8 @@ fn a_rate_is_never_passed() {
 #[test]
 fn a_poll_that_takes_too_long_is_ended_and_what_it_committed_stays() {
     let receiver = Receiver::start();
-    let highwater = plant(&(items("poll_timeout = \"10ms\"\npage = 10\nevery = \"20ms\"") + &erp(&receiver, "concurrency = 16")));
+    let highwater =
+        plant(&(items("poll_timeout = \"10ms\"\npage = 10\nevery = \"20ms\"") + &erp(&receiver, "concurrency = 16")));
     let mut connection = table(&highwater);
     let transaction = connection.transaction().expect("begin");
     for id in 0..3_000 {

@@ -115,7 +115,8 @@ impl Stream {
             let highwater = &self.highwater;
             let receiver = &self.receiver;
             running.wait_for("some more arrive", |_| {
-                let idle = || sink_status(highwater, "erp")["pending"] == 0 && sink_status(highwater, "erp")["retrying"] == 0;
+                let idle =
+                    || sink_status(highwater, "erp")["pending"] == 0 && sink_status(highwater, "erp")["retrying"] == 0;
                 receiver.received().len() >= target || idle()
             });
         }
@@ -153,7 +154,9 @@ impl Stream {
 fn killed_again_and_again_nothing_is_skipped_and_each_change_keeps_its_one_id() {
     let mut stream = Stream::begin();
     for round in 0..KILLS {
-        let part = |all: usize, half: usize| (2 * round + half) * all / (2 * KILLS)..(2 * round + half + 1) * all / (2 * KILLS);
+        let part = |all: usize, half: usize| {
+            (2 * round + half) * all / (2 * KILLS)..(2 * round + half + 1) * all / (2 * KILLS)
+        };
         stream.write_files(part(FILES, 0));
         stream.write_rows(part(ROWS, 0));
         let running = stream.highwater.spawn(&["run"]);
@@ -204,8 +207,7 @@ fn each_key_is_in_order(events: &[Told]) {
 }
 
 fn raw_bytes_are_the_files(stream: &Stream) {
-    let digests: BTreeMap<String, String> =
-        stream.events().into_iter().map(|told| (told.id, told.sha256)).collect();
+    let digests: BTreeMap<String, String> = stream.events().into_iter().map(|told| (told.id, told.sha256)).collect();
     let received = stream.receiver.received();
     let raw: Vec<&Received> = received.iter().filter(|received| received.target == "/raw").collect();
     let arrived: BTreeSet<String> = raw.iter().map(|received| sha256(&received.body)).collect();

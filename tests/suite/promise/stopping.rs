@@ -28,7 +28,11 @@ fn term_finishes_what_is_in_flight_and_leaves_the_rest_for_the_next_start() {
 #[test]
 fn a_script_that_runs_gets_to_its_end() {
     let highwater = plant(&(orders("to = [\"load\"]") + &load("command = [\"./load.sh\"]")));
-    script(&highwater, "load.sh", "cat >/dev/null; echo $$ >begun; while [ ! -e goon ]; do sleep 0.05; done; echo yes >finished");
+    script(
+        &highwater,
+        "load.sh",
+        "cat >/dev/null; echo $$ >begun; while [ ! -e goon ]; do sleep 0.05; done; echo yes >finished",
+    );
     put(&highwater, "a.csv", "1");
     let mut running = run(&highwater);
     wait_until("the script runs", || highwater.path("begun").exists());
@@ -60,7 +64,8 @@ fn a_script_that_was_under_way_at_a_kill_is_ended_before_its_delivery_is_made_ag
     assert!(stat.is_empty() || stat.contains(") Z "), "the first one is gone: {stat}");
     assert_eq!(begun().lines().count(), 2);
     let attempts = highwater.run(&["attempts", "--json"]).code(0).json_lines();
-    let outcomes: BTreeSet<&str> = attempts.iter().map(|attempt| attempt["outcome"].as_str().expect("a word")).collect();
+    let outcomes: BTreeSet<&str> =
+        attempts.iter().map(|attempt| attempt["outcome"].as_str().expect("a word")).collect();
     assert_eq!(outcomes.into_iter().collect::<Vec<_>>(), ["delivered", "unknown"]);
 }
 

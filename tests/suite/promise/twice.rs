@@ -4,7 +4,8 @@
 use super::*;
 use crate::support::receiver::Answer;
 
-const RENAMED: &str = "[source.purchases]\nkind = \"folder\"\npath = \"drop\"\nstable_for = \"0s\"\nwas = \"orders\"\nto = [\"erp\"]\n";
+const RENAMED: &str =
+    "[source.purchases]\nkind = \"folder\"\npath = \"drop\"\nstable_for = \"0s\"\nwas = \"orders\"\nto = [\"erp\"]\n";
 
 fn three_files(receiver: &Receiver, said: &str) -> Highwater {
     let highwater = plant(&(orders(said) + &erp(receiver, "")));
