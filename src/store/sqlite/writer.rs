@@ -26,6 +26,8 @@ pub enum Durability {
 
 /// What a step leaves to be done once the fate of the commit is known.
 type Finish = Box<dyn FnOnce(Option<&Error>) + Send>;
+/// Tells the caller of a step that was never run why.
+type Refuse = Box<dyn FnOnce(&Error) + Send>;
 type Step = Box<dyn FnOnce(&Connection) -> (Fate, Finish) + Send>;
 
 /// How a step ended before the commit.
@@ -37,6 +39,7 @@ enum Fate {
 struct Submitted {
     durability: Durability,
     step: Step,
+    refuse: Refuse,
 }
 
 /// Hands steps to the writer thread, which ends when this is dropped.
@@ -67,12 +70,16 @@ impl Writer {
         F: FnOnce(&Connection) -> Result<T> + Send + 'static,
     {
         let (answer, answered) = sync_channel::<Result<T>>(1);
+        let refused = answer.clone();
+        let refuse: Refuse = Box::new(move |error| {
+            let _ = refused.send(Err(same(error)));
+        });
         let step: Step = Box::new(move |connection| {
             let outcome = step(connection);
             let fate = if outcome.is_ok() { Fate::Keep } else { Fate::RollBack };
             let finish: Finish = Box::new(move |failed| {
                 let told = match (outcome, failed) {
-                    (Ok(_), Some(error)) => Err(Error::new(error.kind(), error.to_string())),
+                    (Ok(_), Some(error)) => Err(same(error)),
                     (outcome, _) => outcome,
                 };
                 // A caller that is gone (a panicking thread) has nobody to be told.
@@ -82,7 +89,7 @@ impl Writer {
         });
         let steps = self.steps.as_ref().expect("the channel is closed by drop alone");
         steps
-            .send(Submitted { durability, step })
+            .send(Submitted { durability, step, refuse })
             .map_err(|_| Error::internal("the store's writer thread has ended"))?;
         let lost =
             |_| Error::new(ErrorKind::Unavailable, "the store could not begin a commit; the log names the cause");
@@ -123,6 +130,7 @@ fn write_until_closed(connection: &Connection, submitted: &Receiver<Submitted>) 
 fn commit_group(connection: &Connection, group: Vec<Submitted>, synced: &mut Option<Durability>) {
     let durability = group.iter().map(|s| s.durability).max().unwrap_or(Durability::Power);
     let mut finishes = Vec::with_capacity(group.len());
+    let mut steps = group.into_iter();
     let result = (|| -> Result<()> {
         if *synced != Some(durability) {
             let mode = if durability == Durability::Power { "FULL" } else { "NORMAL" };
@@ -130,22 +138,27 @@ fn commit_group(connection: &Connection, group: Vec<Submitted>, synced: &mut Opt
             *synced = Some(durability);
         }
         connection.execute_batch("BEGIN IMMEDIATE").map_err(sqlite("begin a commit of the store"))?;
-        let mut steps = group.into_iter();
         for submitted in steps.by_ref() {
             run_step(connection, submitted, &mut finishes)?;
         }
         connection.execute_batch("COMMIT").map_err(sqlite("commit to the store"))
     })();
-    if let Err(error) = &result {
-        tracing::error!(%error, "a commit of the store failed");
-    }
     if result.is_err() && !connection.is_autocommit() {
         // The error is told below; a rollback that fails as well leaves the transaction to the next BEGIN's error.
         let _ = connection.execute_batch("ROLLBACK");
     }
+    let failed = result.err();
     for finish in finishes {
-        finish(result.as_ref().err());
+        finish(failed.as_ref());
     }
+    if let Some(error) = failed {
+        steps.for_each(|submitted| (submitted.refuse)(&error));
+    }
+}
+
+/// An error for one more caller.
+fn same(error: &Error) -> Error {
+    Error::new(error.kind(), error.to_string())
 }
 
 fn run_step(connection: &Connection, submitted: Submitted, finishes: &mut Vec<Finish>) -> Result<()> {
@@ -174,6 +187,7 @@ mod tests {
         let path = folder.join("test.db");
         let connection = Connection::open(&path).expect("open");
         connection.pragma_update(None, "journal_mode", "WAL").expect("WAL");
+        connection.busy_timeout(std::time::Duration::ZERO).expect("no patience");
         connection.execute_batch("CREATE TABLE t (x INTEGER PRIMARY KEY)").expect("table");
         let reader = Connection::open(&path).expect("open");
         (Writer::start(connection, &path).expect("start"), reader)
@@ -202,6 +216,18 @@ mod tests {
         assert_eq!(kept, [true, false, true, false, true]);
         let sum: i64 = reader.query_row("SELECT sum(x) FROM t", [], |r| r.get(0)).expect("sum");
         assert_eq!(sum, 9);
+    }
+
+    #[test]
+    fn everybody_is_told_why_a_commit_could_not_begin() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (writer, reader) = writer(folder.path());
+        reader.execute_batch("BEGIN IMMEDIATE").expect("begin");
+        let error = writer.write(Durability::Power, insert(1)).expect_err("busy");
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(error.to_string().contains("locked"), "{error}");
+        reader.execute_batch("ROLLBACK").expect("rollback");
+        writer.write(Durability::Power, insert(1)).expect("free again");
     }
 
     #[test]

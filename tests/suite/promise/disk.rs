@@ -138,14 +138,12 @@ fn a_store_that_may_not_be_written_ends_with_a_clear_line_and_can_still_be_read(
     let set_mode = |path: &str, mode: u32| {
         std::fs::set_permissions(highwater.path(path), std::fs::Permissions::from_mode(mode)).expect("chmod");
     };
-    for (folder, file) in [(0o555, 0o444), (0o555, 0o644), (0o755, 0o444)] {
+    for (folder, file) in [(0o555, 0o600), (0o555, 0o444), (0o755, 0o444)] {
         set_mode("state", folder);
         set_mode("state/highwater.db", file);
-        for command in ["once", "run"] {
-            let refused = nobody(&[command]).code(1);
-            assert_eq!(refused.stderr.lines().count(), 1, "{}", refused.stderr);
-            assert!(refused.stderr.contains("highwater.db"), "{folder:o} {file:o}: {}", refused.stderr);
-        }
+        let refused = nobody(&["once"]).code(1);
+        assert_eq!(refused.stderr.lines().count(), 1, "{}", refused.stderr);
+        assert!(refused.stderr.contains("highwater.db"), "{folder:o} {file:o}: {}", refused.stderr);
         let read = nobody(&["status"]);
         assert_eq!(read.status, Some(0), "{folder:o} {file:o}: {}", read.stderr);
         assert!(read.stdout.contains("orders"), "{}", read.stdout);
