@@ -11,6 +11,7 @@ mod plan;
 mod probe;
 mod run;
 mod tend;
+mod told;
 mod trial;
 
 use std::sync::Arc;
@@ -41,6 +42,9 @@ pub type ProgressOf = Arc<dyn Fn(&SourceName) -> Arc<dyn Progress> + Send + Sync
 /// Takes one line for the person who started the process.
 pub type Say = Arc<dyn Fn(&str) + Send + Sync>;
 
+/// Called once when everything is open and about to start.
+pub type Ready = Arc<dyn Fn() + Send + Sync>;
+
 /// How `run` runs.
 pub struct RunOptions {
     /// Raised by SIGTERM and Ctrl-C.
@@ -49,6 +53,8 @@ pub struct RunOptions {
     pub progress: ProgressOf,
     /// Told of each delivery, in a line for people; `None` when nobody watches.
     pub say: Option<Say>,
+    /// Greets who watches; without it the start is logged.
+    pub ready: Option<Ready>,
 }
 
 /// How `once` runs.

@@ -32,6 +32,12 @@ impl Timestamp {
         self.0.div_euclid(1_000_000)
     }
 
+    /// This moment cut to whole milliseconds.
+    #[must_use]
+    pub const fn whole_millis(self) -> Self {
+        Self::from_millis(self.millis())
+    }
+
     /// Whole seconds since the epoch, rounded down.
     pub const fn seconds(self) -> i64 {
         self.0.div_euclid(1_000_000_000)
@@ -269,6 +275,7 @@ mod tests {
     fn times_are_written_as_rfc_3339_in_utc() {
         assert_eq!(Timestamp::from_nanos(0).to_rfc3339(), "1970-01-01T00:00:00Z");
         assert_eq!(Timestamp::from_millis(1_500).to_rfc3339(), "1970-01-01T00:00:01.5Z");
+        assert_eq!(Timestamp::from_nanos(1_999_999_999).whole_millis().to_rfc3339(), "1970-01-01T00:00:01.999Z");
         let parsed = Timestamp::parse_rfc3339("2026-11-23T11:15:00+01:00").expect("a valid time");
         assert_eq!(parsed.to_rfc3339(), "2026-11-23T10:15:00Z");
     }

@@ -4,15 +4,15 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use super::Say;
+use super::told::Layout;
 use crate::clock::{Bell, Stop};
 use crate::delivery::{Observer, SettledAttempt, SinkChange};
 use crate::error::{Error, Result};
 use crate::setting::{SinkName, SourceName};
-use crate::store::State;
 
 /// An observer for a whole process.
 pub struct Listener {
-    say: Option<Say>,
+    say: Option<(Say, Layout)>,
     /// Rung when a delivery of a source with after-actions is final.
     actors: HashMap<SourceName, Bell>,
     failure: Mutex<Option<Error>>,
@@ -21,7 +21,7 @@ pub struct Listener {
 
 impl Listener {
     /// `stop` is raised when the process can't go on.
-    pub fn new(say: Option<Say>, actors: HashMap<SourceName, Bell>, stop: Stop) -> Arc<Self> {
+    pub fn new(say: Option<(Say, Layout)>, actors: HashMap<SourceName, Bell>, stop: Stop) -> Arc<Self> {
         Arc::new(Self { say, actors, failure: Mutex::default(), stop })
     }
 
@@ -44,8 +44,8 @@ impl Observer for Listener {
         {
             bell.ring();
         }
-        if let Some(say) = &self.say {
-            for line in lines_of(attempt) {
+        if let Some((say, layout)) = &self.say {
+            for line in layout.lines_of(attempt) {
                 say(&line);
             }
         }
@@ -59,24 +59,3 @@ impl Observer for Listener {
         self.fail(Error::new(error.kind(), format!("sink {sink}: {error}")));
     }
 }
-
-/// What a person sees of one attempt: one line, and what a script printed below it.
-fn lines_of(attempt: &SettledAttempt<'_>) -> Vec<String> {
-    let (event, settled) = (attempt.event, attempt.settled);
-    let what = match settled.state {
-        State::Delivered => "delivered",
-        State::Retrying => "will retry",
-        State::Dead => "dead",
-        _ => return Vec::new(),
-    };
-    let tail = if settled.state == State::Delivered { String::new() } else { format!(": {}", settled.summary) };
-    let (kind, key, source, sink) = (event.type_name(), event.key.shown(), &event.source, attempt.sink);
-    let mut lines = vec![format!("{} {source}: {key} ({kind}) -> {sink}: {what}{tail}", event.time.to_rfc3339())];
-    let output = String::from_utf8_lossy(&settled.output);
-    let safe = |line: &str| line.chars().map(|c| if c.is_control() { ' ' } else { c }).collect::<String>();
-    lines.extend(output.lines().take(SHOWN_LINES_MAX).map(|line| format!("    {}", safe(line))));
-    lines
-}
-
-/// Lines of a script's output that are shown; all of it is kept with the attempt.
-const SHOWN_LINES_MAX: usize = 10;

@@ -19,6 +19,9 @@ const SOURCES_AT_ONCE: usize = 8;
 /// Waiting files named in the summary.
 const WAITING_NAMED_MAX: usize = 3;
 
+/// Housekeeping at the end takes at most this long.
+const KEEPING_MAX: std::time::Duration = std::time::Duration::from_secs(2);
+
 /// What one source came to.
 struct Polled {
     name: SourceName,
@@ -155,7 +158,8 @@ fn keep_house(house: &House, config: &Config, stop: &Stop) {
         clock: house.clock.clone(),
         retention: config.state.retention.duration(),
     };
-    Rounds::new(setup).round(stop);
+    // What is left over is for the next run: nobody waits for housekeeping.
+    Rounds::new(setup).round(&stop.within(KEEPING_MAX));
 }
 
 fn add(sum: &mut WorkerSummary, one: WorkerSummary) {

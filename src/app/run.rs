@@ -4,11 +4,12 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 
+use super::RunOptions;
 use super::command::{Running, handler};
 use super::house::House;
 use super::listener::Listener;
 use super::tend::Tending;
-use super::{RunOptions, Say};
+use super::told::Layout;
 use crate::clock::Stop;
 use crate::config::Config;
 use crate::delivery::{Keeper, KeeperSetup, Mode, Worker, WorkerSetup};
@@ -27,12 +28,16 @@ const RUNTIME_GRACE: std::time::Duration = std::time::Duration::from_secs(2);
 /// What kept it from starting, or what made going on impossible.
 pub fn run(config: Config, options: RunOptions) -> Result<()> {
     let mut house = House::open(&config, "run", None, &options.stop)?;
+    match &options.ready {
+        Some(ready) => ready(),
+        None => tell_start(&config, "highwater runs"),
+    }
     let mut config = Arc::new(config);
     loop {
         let next = shift(&mut house, &config, &options)?;
         let Some(next) = next else { break };
         house.refurnish(&next)?;
-        tracing::info!("configuration read again");
+        tell_start(&next, "configuration read again");
         config = Arc::new(next);
     }
     let House { runtime, store, .. } = house;
@@ -50,7 +55,8 @@ fn shift(house: &mut House, config: &Arc<Config>, options: &RunOptions) -> Resul
     let wakes: HashMap<SourceName, Arc<WakeQueue>> =
         config.sources.iter().map(|s| (s.name.clone(), WakeQueue::new())).collect();
     let actors = wakes.iter().map(|(name, wakes)| (name.clone(), wakes.bell().clone())).collect();
-    let listener = Listener::new(options.say.clone(), actors, stop.clone());
+    let say = options.say.clone().map(|say| (say, Layout::of(config)));
+    let listener = Listener::new(say, actors, stop.clone());
     let workers = start_workers(house, config, &listener)?;
     let running = Running {
         config: config.clone(),
@@ -70,7 +76,6 @@ fn shift(house: &mut House, config: &Arc<Config>, options: &RunOptions) -> Resul
         retention: config.state.retention.duration(),
     })?;
     let sources = start_sources(house, config, &wakes, &listener, &stop, options)?;
-    announce(config, options.say.as_ref());
     wait_for(&stop, &options.stop);
     drop(server);
     stop.raise();
@@ -152,10 +157,7 @@ fn end_workers(workers: Vec<Worker>, listener: &Listener) {
     }
 }
 
-fn announce(config: &Config, say: Option<&Say>) {
+fn tell_start(config: &Config, what: &'static str) {
     let (sources, sinks) = (config.sources.len(), config.sinks.len());
-    tracing::info!(sources, sinks, store = %config.state.path.display(), "highwater runs");
-    if let Some(say) = say {
-        say("stop with Ctrl-C; in another terminal: highwater status, highwater events, highwater tail");
-    }
+    tracing::info!(sources, sinks, store = %config.state.path.display(), "{what}");
 }

@@ -52,7 +52,7 @@ struct Course {
 impl Tending {
     /// Runs until `stop` is raised. Watches are set before the first look.
     pub fn run(mut self) {
-        self.poller.source().watch(self.wakes.clone());
+        let _watch = self.poller.source().watch(self.wakes.clone());
         let mut course = Course {
             began: None,
             look_again: None,

@@ -65,7 +65,7 @@ pub fn test_sink(config: &Config, name: &SinkName, id: Option<EventId>, dry_run:
 
 fn stored(store: &dyn Store, id: EventId) -> Result<Event> {
     let records = store.records()?;
-    let missing = || Error::new(ErrorKind::NotFound, format!("there is no event {id}; `highwater events` lists them"));
+    let missing = || Error::new(ErrorKind::Usage, format!("there is no event {id}; `highwater events` lists them"));
     let record = records.event(id)?.ok_or_else(missing)?;
     let content = records.content(record.seq)?;
     Ok(Event { content, ..record.event })
@@ -75,7 +75,7 @@ const TRIAL_CONTENT: &[u8] = b"id;text\n1;a test delivery of highwater\n";
 
 fn made_up(trial: &Trial<'_>) -> Event {
     let (source, key) = (SourceName::new("highwater-test"), Key::from("test.csv"));
-    let now = trial.clock.now();
+    let now = trial.clock.now().whole_millis();
     let fingerprint = Some(Fingerprint::of(TRIAL_CONTENT));
     // The generation makes each test an event of its own, which receivers that dedupe would otherwise swallow.
     let generation = u64::try_from(now.nanos()).unwrap_or(0);

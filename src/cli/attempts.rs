@@ -85,7 +85,7 @@ impl Args {
                     Ok(count.one_more() && lines.one(attempt, &mut out)?)
                 })?;
                 lines.end(&mut out)?;
-                count.end("no attempt fits");
+                count.end("no attempt fits", &mut out)?;
             }
         }
         out.flush()?;

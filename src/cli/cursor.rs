@@ -2,9 +2,11 @@
 
 use super::context::{Context, source_named};
 use super::exit_code::Exit;
-use super::failure::Outcome;
+use super::failure::{Failure, Outcome};
 use super::output::{Out, safe};
+use crate::config::Config;
 use crate::setting::SourceName;
+use crate::source::settings::SourceKind;
 use crate::store::Operation;
 use crate::web::Request;
 
@@ -14,7 +16,7 @@ use crate::web::Request;
 Examples:
   highwater cursor orders                 where it has got to
   highwater cursor orders accept          what holds it is wanted: the next poll goes on
-  highwater cursor customers set '{\"updated_at\":\"2026-11-01T00:00:00Z\"}'")]
+  highwater cursor customers set 2026-11-01    rows with a higher watermark are looked at")]
 pub struct Args {
     /// The source
     source: String,
@@ -31,7 +33,7 @@ enum Action {
     Reset,
     /// Go on from this cursor
     Set {
-        /// The cursor in the source's own words, as `show` prints it
+        /// A value of the watermark; or the whole cursor, as `show` prints it
         value: String,
     },
     /// What holds the source is wanted: the next poll goes on
@@ -51,7 +53,10 @@ impl Args {
                 (Operation::CursorReset { source }, format!("{name} begins anew; what is known stays known"))
             }
             Action::Set { value } => {
-                let done = format!("{name} goes on from {}", safe(&value));
+                check_value(&config, &name, &value)?;
+                let before = cursor_of(context, &config, &name)?
+                    .map_or_else(|| "nowhere".to_owned(), |cursor| format!("'{}'", safe(&cursor)));
+                let done = format!("{name} goes on behind {}; it was at {before}", safe(&value));
                 (Operation::CursorSet { source, cursor: value }, done)
             }
             Action::Accept => {
@@ -65,13 +70,32 @@ impl Args {
     }
 }
 
-fn show(context: &Context, config: &crate::config::Config, name: &SourceName) -> Outcome {
-    let record = match context.records_if_any(config)? {
-        Some(records) => records.sources()?.into_iter().find(|source| source.name == *name),
-        None => None,
-    };
+/// Only tables have a place to go on from; a cursor that a poll could not read is refused here.
+fn check_value(config: &Config, name: &SourceName, value: &str) -> Result<(), Failure> {
+    let settings = config.sources.iter().find(|source| source.name == *name);
+    if settings.is_some_and(|source| matches!(source.kind, SourceKind::Folder(_))) {
+        let rule =
+            "is a folder: what is known of each file decides, not a place; \"reset\" has all of them looked at anew";
+        return Err(Failure::usage(format!("{name} {rule}")));
+    }
+    let json: Option<serde_json::Value> = serde_json::from_str(value).ok();
+    let is_unreadable = json.is_some_and(|json| json.is_object() && json.get("v").is_none());
+    if value.trim().is_empty() || is_unreadable {
+        let rule = "write a value of the watermark, or the whole cursor as \"show\" prints it";
+        return Err(Failure::usage(format!("no cursor of {name}; {rule}")));
+    }
+    Ok(())
+}
+
+fn cursor_of(context: &Context, config: &Config, name: &SourceName) -> Result<Option<String>, Failure> {
+    let Some(records) = context.records_if_any(config)? else { return Ok(None) };
+    let record = records.sources()?.into_iter().find(|source| source.name == *name);
+    Ok(record.and_then(|record| record.cursor))
+}
+
+fn show(context: &Context, config: &Config, name: &SourceName) -> Outcome {
     let mut out = Out::stdout();
-    match record.and_then(|record| record.cursor) {
+    match cursor_of(context, config, name)? {
         Some(cursor) => out.line(cursor)?,
         None => {
             super::failure::say(&format!("{name} has no cursor yet"));

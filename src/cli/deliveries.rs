@@ -97,7 +97,7 @@ fn list(
         listing.row(row, out)
     })?;
     listing.end(out)?;
-    count.end("no delivery fits");
+    count.end("no delivery fits", out)?;
     Ok(())
 }
 

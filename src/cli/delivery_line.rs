@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-use super::listing::seconds;
+use super::listing::{millis, seconds};
 use super::output::safe;
 use crate::clock::Timestamp;
 use crate::error::Result;
@@ -105,7 +105,7 @@ impl DeliveryLine {
             sink: delivery.sink.to_string(),
             state: delivery.state.as_str(),
             attempts: delivery.attempts,
-            next_at: delivery.next_at.filter(|_| !delivery.state.is_final()).map(Timestamp::to_rfc3339),
+            next_at: delivery.next_at.filter(|_| !delivery.state.is_final()).map(millis),
             held: holds.of(delivery),
             last: delivery.last.clone(),
         }
@@ -121,7 +121,7 @@ impl AttemptLine {
             event_id: attempt.event.to_string(),
             sink: attempt.sink.to_string(),
             attempt: attempt.number,
-            at: attempt.at.to_rfc3339(),
+            at: millis(attempt.at),
             took_ms: attempt.took_ms,
             outcome: attempt.outcome.clone(),
             code: attempt.code,

@@ -92,8 +92,7 @@ impl Args {
             }
         }
         listing.end(out)?;
-        count.end("no event fits");
-        Ok(())
+        count.end("no event fits", out)
     }
 }
 

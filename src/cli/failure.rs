@@ -57,8 +57,10 @@ impl Failure {
         match self {
             Self::Problems(problems) => {
                 let mut lines: Vec<String> = problems.to_string().lines().map(str::to_owned).collect();
-                let counted = if lines.len() == 1 { "1 problem".into() } else { format!("{} problems", lines.len()) };
-                lines.push(format!("highwater: {counted} in the configuration; nothing was started"));
+                if lines.len() > 1 {
+                    let count = lines.len();
+                    lines.push(format!("highwater: {count} problems in the configuration; nothing was started"));
+                }
                 lines
             }
             Self::Error(error) | Self::Source(error) => vec![format!("highwater: {}", one_line(&error.to_string()))],

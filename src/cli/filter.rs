@@ -7,6 +7,7 @@ use clap::builder::{PossibleValuesParser, TypedValueParser};
 
 use super::context::unknown;
 use super::failure::{Failure, say};
+use super::output::Out;
 use crate::change::Key;
 use crate::clock::Timestamp;
 use crate::config::Config;
@@ -161,13 +162,15 @@ impl Count {
         !self.cut
     }
 
-    /// Notes on standard error that there is nothing, or more.
-    pub fn end(&self, nothing: &str) {
+    /// Notes on standard error, below what was printed, that there is nothing, or more.
+    pub fn end(&self, nothing: &str, out: &mut Out<'_>) -> crate::error::Result<()> {
+        out.flush()?;
         if self.cut {
             say(&format!("there are more than {}; --limit 0 shows all", self.limit));
         } else if self.shown == 0 {
             say(nothing);
         }
+        Ok(())
     }
 }
 

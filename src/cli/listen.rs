@@ -20,7 +20,7 @@ Examples:
   highwater listen --secret env:ERP_SECRET        verifies signatures; --scheme for another than standard")]
 pub struct Args {
     /// Where to listen
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9000")]
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1:9000", value_parser = address)]
     addr: SocketAddr,
 
     /// The secret signatures are verified with: env:NAME, file:PATH or the text itself
@@ -50,6 +50,11 @@ pub struct Args {
     /// No line per request
     #[arg(short, long)]
     quiet: bool,
+}
+
+fn address(text: &str) -> Result<SocketAddr, String> {
+    let plain = text.replace("localhost", "127.0.0.1");
+    plain.parse().map_err(|_| "write an address of this machine and a port, like 127.0.0.1:9000".to_owned())
 }
 
 fn scheme(word: &str) -> Result<Scheme, String> {

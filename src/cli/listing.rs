@@ -57,6 +57,11 @@ impl Listing {
     }
 }
 
+/// A moment to the millisecond, in UTC, for programs: `2026-11-23T10:15:00.25Z`.
+pub fn millis(at: Timestamp) -> String {
+    at.whole_millis().to_rfc3339()
+}
+
 /// A moment to the second, in UTC; `-` for none.
 pub fn time(at: Option<Timestamp>) -> String {
     at.map_or_else(|| "-".into(), seconds)

@@ -43,9 +43,18 @@ impl Level {
     }
 }
 
+/// Who says what came of attempts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Attempts {
+    /// The log.
+    Logged,
+    /// Lines on the same terminal: the log need not repeat them.
+    Told,
+}
+
 /// Starts the log. Returns where progress bars can be drawn without log lines tearing them, on a terminal only.
-pub fn start(level: Level) -> Option<MultiProgress> {
-    let targets = targets(level);
+pub fn start(level: Level, attempts: Attempts) -> Option<MultiProgress> {
+    let targets = targets(level, attempts);
     if io::stderr().is_terminal() {
         let bars = MultiProgress::new();
         let writer = AroundBars { bars: bars.clone() };
@@ -58,16 +67,20 @@ pub fn start(level: Level) -> Option<MultiProgress> {
         Some(bars)
     } else {
         let json =
-            tracing_subscriber::fmt::layer().json().flatten_event(true).with_timer(Exact).with_writer(io::stderr);
+            tracing_subscriber::fmt::layer().json().flatten_event(true).with_timer(Millis).with_writer(io::stderr);
         tracing_subscriber::registry().with(json.with_filter(targets)).init();
         None
     }
 }
 
 /// Libraries are heard from `warn` up only: some print passwords at `trace`.
-fn targets(level: Level) -> Targets {
+fn targets(level: Level, attempts: Attempts) -> Targets {
     let ours = level.filter();
-    Targets::new().with_default(ours.min(LevelFilter::WARN)).with_target("highwater", ours)
+    let of_attempts = if attempts == Attempts::Told { LevelFilter::OFF } else { ours };
+    Targets::new()
+        .with_default(ours.min(LevelFilter::WARN))
+        .with_target("highwater", ours)
+        .with_target(crate::delivery::ATTEMPTS, of_attempts)
 }
 
 /// Times to the second in UTC, for people.
@@ -79,12 +92,12 @@ impl FormatTime for Seconds {
     }
 }
 
-/// Times with their full precision in UTC, for programs.
-struct Exact;
+/// Times to the millisecond in UTC, for programs.
+struct Millis;
 
-impl FormatTime for Exact {
+impl FormatTime for Millis {
     fn format_time(&self, w: &mut Writer<'_>) -> fmt::Result {
-        w.write_str(&SystemClock::new().now().to_rfc3339())
+        w.write_str(&super::listing::millis(SystemClock::new().now()))
     }
 }
 
@@ -110,10 +123,12 @@ mod tests {
 
     #[test]
     fn libraries_are_capped_at_warn_and_never_louder_than_ours() {
-        let loud = targets(Level::Trace);
+        let loud = targets(Level::Trace, Attempts::Logged);
         assert!(loud.would_enable("highwater::poll", &At::TRACE));
         assert!(!loud.would_enable("suppaftp", &At::INFO) && loud.would_enable("suppaftp", &At::WARN));
-        let quiet = targets(Level::Error);
+        let quiet = targets(Level::Error, Attempts::Logged);
+        assert!(loud.would_enable(crate::delivery::ATTEMPTS, &At::WARN));
+        assert!(!targets(Level::Trace, Attempts::Told).would_enable(crate::delivery::ATTEMPTS, &At::WARN));
         assert!(!quiet.would_enable("rustls", &At::WARN) && quiet.would_enable("highwater", &At::ERROR));
     }
 }

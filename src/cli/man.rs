@@ -55,6 +55,7 @@ fn page(command: &clap::Command) -> Result<Vec<u8>> {
 }
 
 fn write_all(program: &clap::Command, folder: &Path) -> Result<usize> {
+    std::fs::create_dir_all(folder).map_err(|e| Error::io(format!("make the folder {}", folder.display()), e))?;
     let mut count = 0;
     let mut left = vec![program];
     while let Some(command) = left.pop() {

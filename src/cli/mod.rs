@@ -19,6 +19,7 @@ mod exit_code;
 mod explain;
 mod failure;
 mod filter;
+mod greeting;
 mod groups;
 mod init;
 mod listen;
@@ -139,7 +140,17 @@ impl Command {
         match self {
             Self::Run(_) | Self::Listen(_) => log::Level::Info,
             Self::Once(args) if !args.quiet => log::Level::Info,
+            // It tells itself what is refused.
+            Self::Peek(_) => log::Level::Error,
             _ => log::Level::Warn,
+        }
+    }
+
+    /// Whether attempts are logged, or told to somebody who watches.
+    fn attempts(&self) -> log::Attempts {
+        match self {
+            Self::Run(args) if args.is_watched() => log::Attempts::Told,
+            _ => log::Attempts::Logged,
         }
     }
 }
@@ -157,7 +168,7 @@ pub fn main() -> ExitCode {
         Err(error) => return failure::report_usage(&error),
     };
     let level = cli.globals.log.unwrap_or(cli.command.log_level());
-    let bars = log::start(level);
+    let bars = log::start(level, cli.command.attempts());
     let context = Context::new(cli.globals, bars);
     match cli.command.run(&context) {
         Ok(exit) => exit.into(),

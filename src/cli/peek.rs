@@ -114,14 +114,17 @@ impl<'a, 'b> Shown<'a, 'b> {
         if let Some(listing) = self.listing {
             listing.end(self.out)?;
         }
+        self.out.flush()?;
         if self.limit > 0 && self.told >= self.limit {
             say(&format!("the first {} are shown; --limit 0 shows all", self.limit));
         } else if self.told == 0 {
             say(if self.ignored { "nothing is filtered out" } else { "nothing new" });
         }
         if !self.ignored && self.waiting + self.refused > 0 {
-            let (waiting, refused) = (counted(self.waiting, "entry"), counted(self.refused, "entry"));
-            say(&format!("{waiting} not ready, {refused} refused"));
+            let counts = [(self.waiting, "not ready"), (self.refused, "refused")];
+            let told = counts.iter().filter(|(count, _)| *count > 0);
+            let told: Vec<String> = told.map(|(count, what)| format!("{} {what}", counted(*count, "entry"))).collect();
+            say(&told.join(", "));
         }
         Ok(())
     }

@@ -1,5 +1,6 @@
 //! Progress of long looks, on a terminal only. How far a look has come is told by the source.
 
+use std::borrow::Cow;
 use std::io::Write;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -27,16 +28,30 @@ pub fn of(context: &Context) -> ProgressOf {
     }
 }
 
-/// Prints lines for the person who watches, between the bars. A reader that left is no reason to stop delivering.
+/// Prints lines for the person who watches, between the bars; on a terminal cut to its width, so that each event stays
+/// one line. A reader that left is no reason to stop delivering.
 pub fn say(context: &Context) -> Say {
     let bars = context.bars().cloned();
     Arc::new(move |line: &str| {
+        let line = match rustix::termios::tcgetwinsize(std::io::stdout()) {
+            Ok(size) if size.ws_col > 0 => fitted(line, usize::from(size.ws_col)),
+            _ => line.into(),
+        };
         let print = || drop(writeln!(std::io::stdout(), "{line}"));
         match &bars {
             Some(bars) => bars.suspend(print),
             None => print(),
         }
     })
+}
+
+/// The line, or as much of it as fits.
+fn fitted(line: &str, width: usize) -> Cow<'_, str> {
+    if line.chars().count() <= width {
+        return line.into();
+    }
+    let kept: String = line.chars().take(width.saturating_sub(3)).collect();
+    format!("{kept}...").into()
 }
 
 /// The line of one source's looks on the terminal; there only while a look is long.
@@ -114,6 +129,12 @@ impl Drop for Bar {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_line_is_cut_to_the_terminal() {
+        assert_eq!(fitted("zwölf Zeichen", 13), "zwölf Zeichen");
+        assert_eq!(fitted("zwölf Zeichen", 8), "zwölf...");
+    }
 
     #[test]
     fn a_look_adds_up_and_is_told_in_one_line() {

@@ -85,7 +85,7 @@ fn check_program(command: &Located<AtLeastOne<Argument>>, base: &Path, path: &st
         let rule = "begins with a placeholder, but the program must be fixed; put placeholders into its arguments";
         reading.problem(&command.place, format!("{path}.command {rule}"));
     } else if written.contains('/') && !base.join(written).is_file() {
-        let where_to = base.join(written);
+        let where_to: std::path::PathBuf = base.join(written).components().collect();
         reading.warn(&command.place, format!("{path}.command: there is no file {}", where_to.display()));
     }
 }

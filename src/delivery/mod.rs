@@ -27,5 +27,5 @@ mod tests;
 
 pub use held::held;
 pub use keeper::{Keeper, KeeperSetup, Rounds};
-pub use observer::{Observer, SettledAttempt, Silent, SinkChange};
+pub use observer::{ATTEMPTS, Observer, SettledAttempt, Silent, SinkChange};
 pub use worker::{Mode, Worker, WorkerSetup, WorkerSummary};

@@ -81,26 +81,29 @@ impl SinkChange {
     }
 }
 
+/// The log's target for what came of attempts.
+pub const ATTEMPTS: &str = "highwater::attempt";
+
 impl SettledAttempt<'_> {
     pub(super) fn log(&self) {
         let Self { sink, event, settled } = self;
         let (event_id, attempt, status) = (&event.id, settled.attempt, settled.code);
         match settled.state {
             State::Delivered => {
-                tracing::debug!(%sink, %event_id, attempt, status, took_ms = millis(settled.took), "delivered");
+                tracing::debug!(target: ATTEMPTS, %sink, %event_id, attempt, status, took_ms = millis(settled.took), "delivered");
             }
             State::Dead => {
                 let (reason, answer) = (settled.dead_reason, &settled.summary);
-                tracing::warn!(%sink, %event_id, attempt, status, reason, %answer, "delivery dead");
+                tracing::warn!(target: ATTEMPTS, %sink, %event_id, attempt, status, reason, %answer, "delivery dead");
             }
             _ if !settled.charged && settled.outcome == "stopped" => {
-                tracing::info!(%sink, %event_id, attempt, "delivery stopped");
+                tracing::info!(target: ATTEMPTS, %sink, %event_id, attempt, "delivery stopped");
             }
             _ => {
                 let ended = settled.began.plus(settled.took);
                 let retry_in_ms = settled.next_at.map(|at| millis(at.since(ended)));
                 let answer = &settled.summary;
-                tracing::warn!(%sink, %event_id, attempt, status, retry_in_ms, %answer, "delivery refused");
+                tracing::warn!(target: ATTEMPTS, %sink, %event_id, attempt, status, retry_in_ms, %answer, "delivery refused");
             }
         }
     }

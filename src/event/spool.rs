@@ -124,7 +124,10 @@ impl Spool {
         let listing = match fs::read_dir(self.folder()) {
             Ok(listing) => listing,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(0),
-            Err(e) => return Err(Error::io(format!("list spool {}", self.folder().display()), e)),
+            Err(e) => {
+                let fact = format!("list spool {}; name a folder of our own in state.spool", self.folder().display());
+                return Err(Error::io(fact, e));
+            }
         };
         let mut removed = 0;
         for entry in listing {

@@ -85,7 +85,8 @@ impl PollLedger<'_> {
         let keys: Vec<Key> = entries.iter().map(|entry| entry.key.clone()).collect();
         let known = if self.lease.knows_nothing { Vec::new() } else { self.store.known(&self.lease.source, &keys)? };
         let mut known = known.into_iter();
-        let now = self.clock.now();
+        // Bodies say when it was noticed; nobody reads more than milliseconds.
+        let now = self.clock.now().whole_millis();
         for entry in entries {
             let stored = known.next().flatten();
             let before = turned.overlay.get(&entry.key).cloned().or(stored);

@@ -101,7 +101,8 @@ fn read_file(path: &std::path::Path) -> Result<String> {
         }
     });
     let text = read.map_err(|error| {
-        Error::new(ErrorKind::Config, format!("read secret file:{}", path.display())).because(error)
+        let fact = format!("read secret file:{}; put the secret there, readable for this user", path.display());
+        Error::new(ErrorKind::Config, fact).because(error)
     })?;
     let text = text.strip_suffix('\n').unwrap_or(&text);
     Ok(text.strip_suffix('\r').unwrap_or(text).to_owned())

@@ -44,9 +44,10 @@ pub trait Source: Send {
     /// What it says of one key now, for `explain`: filters that apply, readiness, whether it is there. Lines for people.
     fn explain(&mut self, key: &Key) -> Result<Vec<String>>;
 
-    /// From the next look on, hints go to `wake` where watching is possible; where it is not, that is said once.
-    fn watch(&mut self, wake: Arc<dyn Wake>) {
+    /// Begins to watch for hints; `None` where watching is not possible, with the reason in the log, once.
+    fn watch(&mut self, wake: Arc<dyn Wake>) -> Option<Box<dyn Send>> {
         let _ = wake;
+        None
     }
 
     /// Carries out one after-action on exactly the version it names.

@@ -42,7 +42,7 @@ impl Lock {
     /// while waiting; the kind of the I/O error when the lock file can't be made.
     pub fn take(store: &Path, what: &str, wait: Option<Duration>, clock: &dyn Clock, stop: &Stop) -> Result<Self> {
         let path = lock_path(store);
-        let doing = || format!("open lock {}", path.display());
+        let doing = || format!("open lock {}; the folder of state.path must be writable", path.display());
         let file = OpenOptions::new()
             .read(true)
             .write(true)
@@ -65,7 +65,12 @@ impl Lock {
             }
         }
         let mut lock = Self { file, path };
-        lock.write_note(&format!("pid={} command={} since={}\n", std::process::id(), what, clock.now()))?;
+        lock.write_note(&format!(
+            "pid={} command={} since={}\n",
+            std::process::id(),
+            what,
+            clock.now().whole_millis()
+        ))?;
         Ok(lock)
     }
 

@@ -150,7 +150,7 @@ fn who(since: Timestamp) -> Answer {
     Answer::value(serde_json::json!({
         "pid": std::process::id(),
         "version": env!("CARGO_PKG_VERSION"),
-        "since": since.to_rfc3339(),
+        "since": since.whole_millis().to_rfc3339(),
     }))
 }
 

@@ -51,7 +51,7 @@ impl Stand {
     }
 
     fn argument(mut self, text: &str) -> Self {
-        self.settings.command.push(Template::parse(text, &["file"]).expect("placeholders"));
+        self.settings.command.push(Template::parse(text, &["file", "event_file"]).expect("placeholders"));
         self
     }
 
@@ -103,8 +103,8 @@ fn is_alive(pid: &str) -> bool {
 
 #[tokio::test]
 async fn a_script_gets_event_file_arguments_and_a_clean_environment() {
-    let script = r#"cat; echo "arg:$1 two:$2"; echo "file:$HIGHWATER_FILE"; cat "$1"; cmp - "$HIGHWATER_EVENT_FILE" </dev/null; env | sort; pwd"#;
-    let mut stand = Stand::new(script).argument("{file}").argument("{name};$(touch x)");
+    let script = r#"cat; echo "arg:$1 two:$2"; [ "$3" = "event:$HIGHWATER_EVENT_FILE" ] || exit 9; echo "file:$HIGHWATER_FILE"; cat "$1"; cmp - "$HIGHWATER_EVENT_FILE" </dev/null; env | sort; pwd"#;
+    let mut stand = Stand::new(script).argument("{file}").argument("{name};$(touch x)").argument("event:{event_file}");
     stand.settings.env = vec![("ORACLE_HOME".into(), Secret::literal("/u01"))];
     let event = file_event("in/or ders'$x.csv", Some(Content::Inline(b"content\n".to_vec())));
     let report = stand.run(&event).await;

@@ -6,7 +6,7 @@ use crate::cli::context::Context;
 use crate::cli::exit_code::Exit;
 use crate::cli::failure::Outcome;
 use crate::cli::filter::{Count, Filter};
-use crate::cli::listing::{Listing, seconds, time};
+use crate::cli::listing::{Listing, millis, seconds, time};
 use crate::cli::output::{Out, safe};
 use crate::error::Result;
 use crate::setting::SourceName;
@@ -78,8 +78,7 @@ impl Dead<'_, '_> {
         if let Some(listing) = self.listing {
             listing.end(self.out)?;
         }
-        self.count.end("nothing is dead or refused");
-        Ok(())
+        self.count.end("nothing is dead or refused", self.out)
     }
 }
 
@@ -97,7 +96,7 @@ fn letter(delivery: &DeliveryRecord) -> (Vec<String>, Value) {
         "attempts": delivery.attempts,
         "reason": reason,
         "last": last,
-        "at": delivery.last_at.map(|at| at.to_rfc3339()),
+        "at": delivery.last_at.map(millis),
     });
     (vec![time(delivery.last_at), source, key, sink, delivery.event.to_string(), why], json)
 }
@@ -110,7 +109,7 @@ fn entry(refused: &RefusedRecord) -> (Vec<String>, Value) {
         "key": key,
         "key_b64": refused.key.exact_base64(),
         "reason": refused.reason,
-        "at": refused.at.to_rfc3339(),
+        "at": millis(refused.at),
     });
     (
         vec![seconds(refused.at), source, key, "-".into(), "-".into(), format!("refused: {}", safe(&refused.reason))],

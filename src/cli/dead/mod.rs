@@ -88,6 +88,7 @@ impl Selection {
     fn run(self, context: &Context, operation: fn(DeadFilter) -> Operation, done: &str) -> Outcome {
         let config = context.config_to_read()?;
         let filters = self.filters()?;
+        self.check_names(context, &config)?;
         let touch = |dry_run| -> Result<u64, Failure> {
             filters.iter().try_fold(0, |sum, filter| {
                 let request = Request::Operate(operation(DeadFilter { dry_run, ..filter.clone() }));
@@ -96,7 +97,6 @@ impl Selection {
         };
         let count = touch(true)?;
         if count == 0 {
-            self.check_names(context, &config)?;
             say("nothing dead or refused fits; \"highwater dead list\" shows what there is");
             return Ok(Exit::CLEAN);
         }

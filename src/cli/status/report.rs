@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use crate::cli::delivery_line::{in_force, paused, sink_held};
+use crate::cli::listing::millis;
 use crate::cli::output::safe;
 use crate::clock::Timestamp;
 use crate::config::Config;
@@ -97,7 +98,7 @@ fn source_line(name: &str, kind: &str, stored: Option<&SourceRecord>, now: Times
         waiting: stored.map_or(0, |record| record.waiting),
         events: stored.map_or(0, |record| record.events),
         refused: stored.map_or(0, |record| record.refused),
-        last_poll: stored.and_then(|record| record.last_poll).map(Timestamp::to_rfc3339),
+        last_poll: stored.and_then(|record| record.last_poll).map(millis),
         last_error: stored.and_then(|record| record.last_error.clone()),
         cursor: stored.and_then(|record| record.cursor.clone()),
         polled: stored.and_then(|record| record.last_poll),

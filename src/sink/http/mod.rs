@@ -10,7 +10,7 @@ mod url;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use http::{HeaderName, Method};
+use http::{HeaderName, Method, Uri};
 
 use self::content::Payload;
 use self::url::Url;
@@ -98,6 +98,12 @@ impl HttpSink {
     }
 }
 
+/// Host and port as they are written, without a login.
+fn address_of(uri: &Uri) -> String {
+    let host = uri.host().unwrap_or_default();
+    uri.port_u16().map_or_else(|| host.to_owned(), |port| format!("{host}:{port}"))
+}
+
 #[async_trait]
 impl Sink for HttpSink {
     async fn attempt(&self, attempt: Attempt<'_>) -> Result<Report> {
@@ -109,16 +115,20 @@ impl Sink for HttpSink {
             Ok(uri) => uri,
             Err(e) => return Ok(Report::new(Outcome::Dead, e.to_string())),
         };
+        let host = address_of(&uri);
         let request = self.request(&attempt, &payload, uri).await?;
         match self.client.exchange(request, self.timeout, ANSWER).await {
             Ok(answer) => Ok(answer::report(answer, attempt.at)),
-            Err(failure) => answer::report_failure(failure),
+            Err(failure) => {
+                let report = answer::report_failure(failure)?;
+                Ok(Report { summary: format!("{host}: {}", report.summary), ..report })
+            }
         }
     }
 
     async fn probe(&self) -> Result<String> {
         let uri = self.url.host()?;
-        let host = uri.authority().map(ToString::to_string).unwrap_or_default();
+        let host = address_of(&uri);
         self.client.reach(uri).await.map_err(|failure| {
             Error::new(ErrorKind::Unavailable, format!("connect to {host}")).because(failure.summary)
         })

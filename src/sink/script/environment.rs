@@ -112,11 +112,17 @@ fn size(event: &Event) -> Option<u64> {
     }
 }
 
-/// The arguments with their placeholders replaced; `{file}` is the path of the private copy, and empty for a removal.
+/// The arguments with their placeholders replaced; `{file}` is the path of the private copy, and empty for a removal,
+/// `{event_file}` the path of the event's JSON.
 ///
 /// # Errors
 /// Why this event can't be given to this command.
-pub fn arguments(command: &[Template], event: &Event, file: Option<&Path>) -> Result<Vec<OsString>, String> {
+pub fn arguments(
+    command: &[Template],
+    event: &Event,
+    event_file: &Path,
+    file: Option<&Path>,
+) -> Result<Vec<OsString>, String> {
     let missing = file.is_none() && event.kind != Kind::Removed;
     if missing && command.iter().any(|argument| argument.mentions("file")) {
         return Err(no_content(event, "{file}"));
@@ -124,6 +130,7 @@ pub fn arguments(command: &[Template], event: &Event, file: Option<&Path>) -> Re
     let render = |argument: &Template| {
         let bytes = argument.render_bytes(|hole| match hole.name.as_str() {
             "file" => Cow::Borrowed(file.unwrap_or(Path::new("")).as_os_str().as_bytes()),
+            "event_file" => Cow::Borrowed(event_file.as_os_str().as_bytes()),
             _ => placeholder::value(event, hole).unwrap_or_default(),
         });
         match bytes.contains(&0) {
@@ -189,10 +196,11 @@ mod tests {
     fn a_file_that_was_not_captured_can_not_be_an_argument() {
         let command = [Template::parse("{file}", &["file"]).expect("valid")];
         let mut event = file_event(b"a.csv", None);
-        assert!(arguments(&command, &event, None).expect_err("no file").contains("no content was captured"));
-        assert_eq!(arguments(&command, &event, Some(Path::new("/x/a.csv"))), Ok(vec!["/x/a.csv".into()]));
+        let arguments = |event: &Event, file| arguments(&command, event, Path::new("/x/event.json"), file);
+        assert!(arguments(&event, None).expect_err("no file").contains("no content was captured"));
+        assert_eq!(arguments(&event, Some(Path::new("/x/a.csv"))), Ok(vec!["/x/a.csv".into()]));
         event.kind = Kind::Removed;
-        assert_eq!(arguments(&command, &event, None), Ok(vec![OsString::new()]));
+        assert_eq!(arguments(&event, None), Ok(vec![OsString::new()]));
     }
 
     #[test]

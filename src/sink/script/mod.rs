@@ -112,10 +112,11 @@ impl ScriptSink {
     /// Puts the command together. The inner error is the report of an attempt that can't be made.
     fn prepare(&self, attempt: &Attempt<'_>, stage: &Stage) -> Result<Result<Prepared, Report>> {
         let (mut variables, secrets) = self.variables()?;
-        let arguments = match environment::arguments(&self.settings.command, attempt.event, stage.file()) {
-            Ok(arguments) => arguments,
-            Err(why) => return Ok(Err(Report::new(Outcome::Dead, why))),
-        };
+        let arguments =
+            match environment::arguments(&self.settings.command, attempt.event, &stage.event_file(), stage.file()) {
+                Ok(arguments) => arguments,
+                Err(why) => return Ok(Err(Report::new(Outcome::Dead, why))),
+            };
         let program = match self.find_program(&arguments[0], &variables) {
             Ok(program) => program,
             Err(why) => return Ok(Err(Report::new(Outcome::Fault, why))),

@@ -19,7 +19,7 @@ pub fn find(program: &OsStr, base: &Path, path: &OsStr) -> Result<PathBuf, Strin
         return Err("the command is empty".into());
     }
     if program.as_bytes().contains(&b'/') {
-        let found = base.join(program);
+        let found: PathBuf = base.join(program).components().collect();
         return check(program, &found).map(|()| found);
     }
     let mut nearly = None;
@@ -40,7 +40,9 @@ pub fn find(program: &OsStr, base: &Path, path: &OsStr) -> Result<PathBuf, Strin
 fn check(program: &OsStr, found: &Path) -> Result<(), String> {
     let (program, shown) = (Path::new(program).display(), found.display());
     match found.metadata() {
-        Err(e) if e.kind() == io::ErrorKind::NotFound => Err(format!("script {program} is not there ({shown})")),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            Err(format!("script {program} is not there ({shown}); put it there, or correct command"))
+        }
         Err(e) => Err(format!("script {program} can't be looked at ({shown}: {e})")),
         Ok(metadata) if metadata.is_dir() => Err(format!("script {program} is a folder ({shown})")),
         Ok(_) if access(found, Access::EXEC_OK).is_err() => {
@@ -64,7 +66,8 @@ pub fn start_failed(program: &Path, cwd: &Path, error: &io::Error) -> Report {
             (Outcome::Fault, format!("the working directory {} is not there", cwd.display()))
         }
         (io::ErrorKind::NotFound, _) => {
-            (Outcome::Fault, format!("script {shown} names an interpreter in its first line that is not there"))
+            let fact = "names an interpreter in its first line that is not there; correct that line";
+            (Outcome::Fault, format!("script {shown} {fact}"))
         }
         (io::ErrorKind::PermissionDenied, _) => (Outcome::Fault, format!("script {shown} may not be run: {error}")),
         // Being written just now, or no process free: the next try may find it otherwise.

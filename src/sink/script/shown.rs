@@ -5,7 +5,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 use super::environment::{self, is_secret};
+use crate::change::Content;
 use crate::error::{Error, ErrorKind, Result};
+use crate::event::Event;
 use crate::setting::{Secret, SinkName};
 use crate::sink::settings::{ScriptSettings, Stdin};
 use crate::sink::{Attempt, placeholder};
@@ -13,20 +15,23 @@ use crate::sink::{Attempt, placeholder};
 /// Where the command line puts the content and the event.
 const FOLDER: &str = "/tmp/highwater-test";
 
+/// A content of up to so many bytes is written out.
+const WRITTEN_BYTES_MAX: usize = 1024;
+
 /// The lines that would deliver `attempt` by hand.
 pub fn command_line(settings: &ScriptSettings, attempt: &Attempt<'_>, sink: &SinkName) -> Result<String> {
     let event = attempt.event;
     let event_file = Path::new(FOLDER).join("event.json");
     let file: Option<PathBuf> =
         event.content.as_ref().map(|_| Path::new(FOLDER).join(OsStr::from_bytes(placeholder::name(event))));
-    let arguments = environment::arguments(&settings.command, event, file.as_deref());
+    let arguments = environment::arguments(&settings.command, event, &event_file, file.as_deref());
     let arguments = arguments.map_err(|why| Error::new(ErrorKind::Invalid, why))?;
     let mut lines = vec![
         format!("mkdir -p {FOLDER}"),
         format!("printf '%s\\n' {} > {}", quoted(&event.body), quoted(event_file.as_os_str().as_bytes())),
     ];
-    if let Some(file) = &file {
-        lines.push(format!("highwater content {} > {}", event.id, quoted(file.as_os_str().as_bytes())));
+    if let (Some(file), Some(content)) = (&file, &event.content) {
+        lines.push(format!("{} > {}", printed(content, event), quoted(file.as_os_str().as_bytes())));
     }
     lines.push(format!("cd {}", quoted(settings.cwd.as_os_str().as_bytes())));
     let mut run = vec!["env -i \"PATH=$PATH\" \"HOME=$HOME\" \"LANG=$LANG\" \"TZ=$TZ\"".to_owned()];
@@ -37,7 +42,7 @@ pub fn command_line(settings: &ScriptSettings, attempt: &Attempt<'_>, sink: &Sin
     let mut command: Vec<String> = arguments.iter().map(|argument| quoted(argument.as_bytes())).collect();
     let program = Path::new(&arguments[0]);
     if arguments[0].as_bytes().contains(&b'/') {
-        command[0] = quoted(settings.base.join(program).as_os_str().as_bytes());
+        command[0] = quoted(settings.base.join(program).components().collect::<PathBuf>().as_os_str().as_bytes());
     }
     let input = match (settings.stdin, &file) {
         (Stdin::Event, _) => event_file,
@@ -47,6 +52,20 @@ pub fn command_line(settings: &ScriptSettings, attempt: &Attempt<'_>, sink: &Sin
     run.push(format!("{} < {}", command.join(" "), quoted(input.as_os_str().as_bytes())));
     lines.push(run.join(" \\\n  "));
     Ok(lines.join("\n"))
+}
+
+/// A command that prints the content: a short text itself, as the event may be made up; else what is stored.
+fn printed(content: &Content, event: &Event) -> String {
+    match content {
+        Content::Inline(bytes) if bytes.len() <= WRITTEN_BYTES_MAX && is_plain(bytes) => {
+            format!("printf '%s' {}", quoted(bytes))
+        }
+        _ => format!("highwater content {}", event.id),
+    }
+}
+
+fn is_plain(bytes: &[u8]) -> bool {
+    std::str::from_utf8(bytes).is_ok_and(|text| !text.chars().any(|c| c.is_control() && c != '\n'))
 }
 
 fn variable(name: &str, secret: &Secret) -> String {

@@ -162,7 +162,9 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn entries() -> impl Strategy<Value = Vec<(u8, Vec<u8>, [u64; 2], [i64; 2])>> {
+    type Raw = (u8, Vec<u8>, [u64; 2], [i64; 2]);
+
+    fn entries() -> impl Strategy<Value = Vec<Raw>> {
         prop::collection::vec(
             (0u8..5, prop::collection::vec(1u8.., 1..20), any::<[u64; 2]>(), any::<[i64; 2]>()),
             0..40,

@@ -144,7 +144,7 @@ impl<'a, 'w, 'l> Comparison<'a, 'w, 'l> {
         self.find_leftovers()?;
         self.end_run()?;
         let mut apart = self.apart.take().expect("part() was called");
-        for number in (0..apart.listing.len()).filter(|number| !apart.seen[*number]) {
+        for number in (0..apart.listing.count()).filter(|number| !apart.seen[*number]) {
             apart.differs = true;
             let entry = apart.listing.entry(number)?;
             self.gone(number, &entry)?;
@@ -156,14 +156,14 @@ impl<'a, 'w, 'l> Comparison<'a, 'w, 'l> {
     /// Gives up the common step: what was passed so far becomes a run of same entries.
     fn part(&mut self) -> Result<()> {
         let listing = self.segment.number()?;
-        let mut seen = vec![false; listing.len()];
+        let mut seen = vec![false; listing.count()];
         seen[..self.in_step].fill(true);
         self.known = 0;
-        for number in 0..listing.len() {
+        for number in 0..listing.count() {
             self.known += u64::from(listing.entry(number)?.flags.is_known_file());
         }
         self.apart = Some(Apart {
-            unseen: listing.len() - self.in_step,
+            unseen: listing.count() - self.in_step,
             listing,
             index: None,
             seen,
@@ -212,7 +212,7 @@ impl<'a, 'w, 'l> Comparison<'a, 'w, 'l> {
         if apart.unseen == 0 {
             return Ok(None);
         }
-        if apart.cursor < apart.listing.len() && apart.listing.entry(apart.cursor)?.name == name {
+        if apart.cursor < apart.listing.count() && apart.listing.entry(apart.cursor)?.name == name {
             return Ok(Some(apart.cursor));
         }
         self.find_leftovers()?;

@@ -61,6 +61,11 @@ impl Filters {
         &self.canonical
     }
 
+    /// Whether a file is a marker or a checksum by its name.
+    pub fn is_sidecar(&self, path: &[u8]) -> bool {
+        self.sidecars.iter().any(|sidecar| sidecar.is_named(path))
+    }
+
     /// Whether folders below the root are entered at all.
     pub fn is_recursive(&self) -> bool {
         self.recursive

@@ -149,6 +149,13 @@ impl Findings {
         }
     }
 
+    /// Marks the section closed last: its known listing is damaged and was not compared with.
+    pub fn last_is_damaged(&mut self) {
+        if let Some(section) = self.sections.last_mut() {
+            section.damaged = true;
+        }
+    }
+
     /// Reads the findings of a section.
     pub fn read(&self, section: &Section) -> Reader<'_> {
         Reader { findings: self, next: section.from, to: section.to, bytes: Vec::new(), at: 0 }

@@ -1,34 +1,37 @@
-//! The local folder as a source: the tracker over a [`LocalFolder`]. How entries are judged is the tracker's affair.
+//! The `folder` source: a local folder, followed by the tracker and woken by the kernel.
 
-use std::sync::Arc;
-
-use super::after_action;
-use super::local::{FolderWatch, LocalFolder};
-use super::place::{Directory, Shape};
+use super::action;
+use super::local::LocalFolder;
+use super::place::Directory;
 use super::tracker::Tracker;
+use super::watch;
 use crate::change::{Key, Nature};
 use crate::error::Result;
 use crate::setting::{ByteCount, SourceName};
-use crate::source::settings::{AfterAction, FolderSettings};
-use crate::source::{Acted, ActionOrder, Binding, Ledger, Look, Looked, Scope, Source, Wake};
+use crate::source::settings::FolderSettings;
+use crate::source::{Acted, ActionOrder, Binding, Ledger, Look, Looked, Source, Wake};
 
-/// A folder of this machine.
+use std::sync::Arc;
+
+/// A local folder as a source.
 #[derive(Debug)]
 pub struct FolderSource {
+    directory: LocalFolder,
     tracker: Tracker,
-    folder: LocalFolder,
     watches: bool,
-    watch: Option<FolderWatch>,
 }
 
 impl FolderSource {
-    /// A source over the folder that `settings` name. Nothing is opened before the first look.
+    /// The folder at `settings.path`. Nothing is looked at yet.
     ///
     /// # Errors
-    /// `Config` when a glob or a sidecar template makes no sense.
+    /// `Config` when a glob or a template makes no sense.
     pub fn new(name: &SourceName, settings: &FolderSettings, max_size: Option<ByteCount>) -> Result<Self> {
-        let tracker = Tracker::new(name, &settings.directory, max_size)?;
-        Ok(Self { tracker, folder: LocalFolder::new(settings.path.clone()), watches: settings.watch, watch: None })
+        Ok(Self {
+            directory: LocalFolder::new(settings.path.clone()),
+            tracker: Tracker::new(name, &settings.directory, max_size)?,
+            watches: settings.watch,
+        })
     }
 }
 
@@ -42,61 +45,67 @@ impl Source for FolderSource {
     }
 
     fn binding(&self) -> Binding {
-        Binding {
-            location: self.folder.path().display().to_string(),
-            filters: self.tracker.rules.filters.canonical().to_owned(),
-        }
+        let location = self.directory.path().display().to_string();
+        Binding { location, filters: self.tracker.rules.filters.canonical().to_owned() }
     }
 
     fn poll(&mut self, look: &Look<'_>, ledger: &mut dyn Ledger) -> Result<Looked> {
-        if let Some(watch) = self.watch.as_mut().filter(|_| look.scope == Scope::Everything) {
-            watch.renew(self.folder.path());
-        }
-        self.tracker.poll(&mut self.folder, look, ledger)
-    }
-
-    /// The watch itself is set by the next full look, and again whenever another folder stands in the place.
-    fn watch(&mut self, wake: Arc<dyn Wake>) {
-        if self.watches {
-            self.watch = Some(FolderWatch::new(&self.tracker.name, self.tracker.rules.filters.is_recursive(), wake));
-        }
-    }
-
-    fn act(&mut self, order: &ActionOrder) -> Result<Acted> {
-        self.folder.arrive()?;
-        after_action::act(&self.folder, order)
+        self.tracker.poll(&mut self.directory, look, ledger)
     }
 
     fn probe(&mut self) -> Result<Vec<String>> {
-        self.folder.arrive()?;
-        let mut entries = 0_u64;
-        self.folder.list(b"", &mut |_| {
-            entries += 1;
-            Ok(())
-        })?;
-        let mut lines =
-            vec![format!("folder {} can be read; {entries} entries at the top", self.folder.path().display())];
-        let settings = &self.tracker.rules.settings;
-        let acts = [&settings.on_delivered, &settings.on_dead].into_iter().any(|action| *action != AfterAction::Keep);
-        if acts && !self.folder.is_writable() {
-            lines.push("it may not be written: after-actions will fail; give this user write permission".into());
-        }
-        Ok(lines)
+        self.tracker.probe(&mut self.directory)
     }
 
     fn explain(&mut self, key: &Key) -> Result<Vec<String>> {
-        self.folder.arrive()?;
-        let filters = &self.tracker.rules.filters;
-        let why_not = filters.why_not_above(key.as_bytes()).or_else(|| filters.why_not_file(key.as_bytes()));
-        let mut lines = vec![match self.folder.look(key.as_bytes())? {
-            None => "is not there".into(),
-            Some(found) => match found.shape {
-                Shape::File => format!("is there, {} bytes", found.tuple.size),
-                Shape::Folder => "is a folder; name a file in it".into(),
-                Shape::Other => "is a link or a special file, which is passed over".into(),
-            },
-        }];
-        lines.extend(why_not.map(|why| format!("filtered out: {why}")));
-        Ok(lines)
+        self.directory.arrive()?;
+        self.tracker.explain(&self.directory, key)
+    }
+
+    fn watch(&mut self, wake: Arc<dyn Wake>) -> Option<Box<dyn Send>> {
+        if !self.watches {
+            return None;
+        }
+        watch::begin(&self.tracker.name, self.directory.path(), Arc::clone(&self.tracker.rules.filters), wake)
+    }
+
+    fn act(&mut self, order: &ActionOrder) -> Result<Acted> {
+        self.directory.arrive()?;
+        action::act(&self.directory, order)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::directory::testing::{MemoryLedger, settings};
+
+    fn source(path: &std::path::Path) -> FolderSource {
+        let settings = FolderSettings { path: path.to_owned(), watch: true, directory: settings() };
+        FolderSource::new(&SourceName::new("orders"), &settings, None).expect("valid settings")
+    }
+
+    #[test]
+    fn it_is_bound_to_its_path_and_filters() {
+        let binding = source(std::path::Path::new("/srv/drop")).binding();
+        assert_eq!(binding.location, "/srv/drop");
+        assert!(binding.filters.contains("\"include\":[]"), "{}", binding.filters);
+    }
+
+    #[test]
+    fn a_probe_says_what_is_there_and_an_explanation_what_becomes_of_it() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::write(folder.path().join("a.csv"), "A").expect("write");
+        let mut source = source(folder.path());
+        let probe = source.probe().expect("a probe");
+        assert!(probe[0].ends_with("can be read: 1 entries at the top, 1 of them files to be told"), "{probe:?}");
+        let lines = source.explain(&"a.csv".into()).expect("an explanation");
+        assert!(
+            lines[0].starts_with("it is there: 1 bytes, modified 20") && lines[1] == "filters let it in",
+            "{lines:?}"
+        );
+        let lines = source.explain(&"none".into()).expect("an explanation");
+        assert_eq!(lines[0], "it is not there now");
+        assert!(MemoryLedger::new().told.is_empty());
     }
 }

@@ -1,6 +1,7 @@
 //! Decides about one file that differs: settled already, not ready yet, or to be read; and after reading, what is told.
 //! Telling and storing is `settle`'s, the order of steps is that of DESIGN section 6.1.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::block::Flags;
@@ -29,7 +30,7 @@ pub struct Rules {
     /// Larger files are refused.
     pub max_size: Option<ByteCount>,
     /// Which entries belong.
-    pub filters: Filters,
+    pub filters: Arc<Filters>,
     marker: Option<Sidecar>,
     checksum: Option<Sidecar>,
 }
@@ -42,7 +43,7 @@ impl Rules {
     pub fn new(settings: &DirectorySettings, max_size: Option<ByteCount>) -> Result<Self> {
         Ok(Self {
             max_size,
-            filters: Filters::new(settings, max_size)?,
+            filters: Arc::new(Filters::new(settings, max_size)?),
             marker: settings.marker.as_ref().map(Sidecar::new).transpose()?,
             checksum: settings.checksum.as_ref().map(Sidecar::new).transpose()?,
             settings: settings.clone(),
@@ -136,7 +137,13 @@ pub struct Judge<'a> {
     pub unreadable: (u64, Option<String>),
 }
 
-impl Judge<'_> {
+impl<'a> Judge<'a> {
+    /// A judge who holds nothing back.
+    pub fn new(rules: &'a Rules, directory: &'a dyn Directory, look: &'a Look<'a>, room: &'a mut WaitingRoom) -> Self {
+        let (pairs, unreadable) = (Pairs::default(), (0, None));
+        Self { rules, directory, look, room, pairs, new_held: false, remembers: false, roomless: 0, unreadable }
+    }
+
     /// Decides about a file that differs from its known listing.
     pub fn judge(&mut self, seen: &Seen<'_>) -> Result<Judged> {
         let present = seen.known.filter(|known| known.presence == Presence::Present);

@@ -1,8 +1,10 @@
 //! Directory sources: listing, segments, readiness, hashing and after-actions.
 
-pub mod after_action;
+pub mod action;
+pub mod ahead;
 pub mod block;
 pub mod compare;
+pub mod explain;
 pub mod filter;
 pub mod findings;
 pub mod folder;
@@ -25,7 +27,9 @@ mod testing;
 pub mod tracker;
 pub mod varint;
 pub mod visit;
+pub mod watch;
 
 pub use folder::FolderSource;
+
 #[cfg(test)]
 mod tests;

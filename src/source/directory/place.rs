@@ -16,6 +16,11 @@ pub trait Directory: Send + Sync {
     /// `NotFound` when the root is missing or no folder, `Denied` when it may not be read.
     fn arrive(&mut self) -> Result<String>;
 
+    /// Whether a second folder can be listed at the same time for less than twice the time.
+    fn lists_in_parallel(&self) -> bool {
+        false
+    }
+
     /// Hands every entry of one folder to `each`, in the place's own order, without `.` and `..`.
     ///
     /// # Errors

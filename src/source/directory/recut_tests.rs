@@ -40,7 +40,7 @@ impl Stored {
         let segment = self.segment();
         let known = segment.number().expect("sound");
         let numbers: BTreeMap<Vec<u8>, usize> =
-            (0..known.len()).map(|n| (known.entry(n).expect("sound").name.to_vec(), n)).collect();
+            (0..known.count()).map(|n| (known.entry(n).expect("sound").name.to_vec(), n)).collect();
         let mut recut = Recut::new(b"", &known, segment.blocks());
         let mut run: Option<(usize, usize)> = None;
         for name in names {

@@ -3,10 +3,11 @@
 
 use std::collections::HashSet;
 
+use super::ahead::Ahead;
 use super::compare::{Comparison, Manner, Outcome, Tally};
 use super::filter::Filters;
 use super::findings::{Finding, Findings, FolderState, NewSection};
-use super::place::{Directory, Listing};
+use super::place::{Directory, Listed, Listing};
 use super::segment::Segment;
 use crate::change::key::shown;
 use crate::error::{Error, ErrorKind, Result};
@@ -26,8 +27,6 @@ pub struct Scanned {
     pub unlisted: u64,
     /// Why the first of them could not.
     pub trouble: Option<String>,
-    /// Folders listed to the end.
-    pub listed_folders: u64,
     /// Known folders that are gone, without those below them.
     pub vanished: Vec<Vec<u8>>,
 }
@@ -43,23 +42,23 @@ pub fn scan(
     look: &Look<'_>,
     ledger: &mut dyn Ledger,
 ) -> Result<Scanned> {
-    let mut scan = Scan { directory, filters, manner, look, scanned: Scanned::default(), told: 0 };
-    let (mut waiting, descends) = match &look.scope {
+    let (waiting, descends) = match &look.scope {
         Scope::Everything => (vec![Vec::new()], true),
-        Scope::Folders(folders) => (folders.clone(), false),
+        Scope::Folders(folders) => (folders.iter().rev().cloned().collect(), false),
         Scope::Waiting => (Vec::new(), false),
     };
-    waiting.reverse();
-    let mut visited = HashSet::new();
-    while let Some(folder) = waiting.pop() {
-        look.stop.check()?;
-        if !descends && (!visited.insert(folder.clone()) || !is_entered(filters, &folder)) {
-            continue;
-        }
-        scan.folder(&folder, ledger)?;
-        let below = scan.scanned.tally.folders.drain(..).rev();
-        waiting.extend(below.filter(|sub| descends || !sub.known).map(|sub| sub.path));
-    }
+    let mut scan = Scan {
+        directory,
+        filters,
+        manner,
+        look,
+        scanned: Scanned::default(),
+        told: 0,
+        waiting,
+        descends,
+        visited: HashSet::new(),
+    };
+    std::thread::scope(|threads| scan.run(&mut Ahead::new(threads, directory, look.clock), ledger))?;
     look.progress.advance(scan.scanned.tally.listed - scan.told, 0, 0);
     Ok(scan.scanned)
 }
@@ -76,18 +75,49 @@ struct Scan<'a, 'l> {
     scanned: Scanned,
     /// Entries of which progress was told.
     told: u64,
+    /// Folders to look at, the next one last.
+    waiting: Vec<Vec<u8>>,
+    /// Whether folders that are known already are entered.
+    descends: bool,
+    visited: HashSet<Vec<u8>>,
 }
 
 impl Scan<'_, '_> {
-    fn folder(&mut self, folder: &[u8], ledger: &mut dyn Ledger) -> Result<()> {
+    fn run(&mut self, ahead: &mut Ahead<'_, '_>, ledger: &mut dyn Ledger) -> Result<()> {
+        while let Some(folder) = self.next_folder() {
+            self.look.stop.check()?;
+            let second = if self.directory.lists_in_parallel() { self.next_folder() } else { None };
+            if let Some(second) = &second {
+                ahead.begin(second.clone())?;
+            }
+            self.folder(&folder, None, ledger)?;
+            if let Some(second) = second {
+                self.folder(&second, Some(&*ahead), ledger)?;
+            }
+            let below = self.scanned.tally.folders.drain(..).rev();
+            self.waiting.extend(below.filter(|sub| self.descends || !sub.known).map(|sub| sub.path));
+        }
+        Ok(())
+    }
+
+    fn next_folder(&mut self) -> Option<Vec<u8>> {
+        while let Some(folder) = self.waiting.pop() {
+            if self.descends || (self.visited.insert(folder.clone()) && is_entered(self.filters, &folder)) {
+                return Some(folder);
+            }
+        }
+        None
+    }
+
+    fn folder(&mut self, folder: &[u8], ahead: Option<&Ahead<'_, '_>>, ledger: &mut dyn Ledger) -> Result<()> {
         let segment = Segment::new(ledger.segment(folder)?);
-        match self.compare(folder, &segment, false, ledger) {
+        match self.compare(folder, &segment, ahead, ledger) {
             Err(error) if error.kind() == ErrorKind::Corrupt => {
                 // Nothing is lost by forgetting it: every entry is compared with its row before it is told.
                 tracing::warn!(folder = %shown(folder), "the known listing of a folder is damaged and is made anew");
-                self.compare(folder, &Segment::default(), true, ledger)?;
+                self.compare_anew(folder, ledger)?;
             }
-            result => result?,
+            result => drop(result?),
         }
         let listed = self.scanned.tally.listed;
         if listed - self.told >= PROGRESS_ENTRIES {
@@ -97,14 +127,29 @@ impl Scan<'_, '_> {
         Ok(())
     }
 
-    fn compare(&mut self, folder: &[u8], segment: &Segment, damaged: bool, ledger: &mut dyn Ledger) -> Result<()> {
-        let tick = self.look.clock.tick();
+    fn compare(
+        &mut self,
+        folder: &[u8],
+        segment: &Segment,
+        ahead: Option<&Ahead<'_, '_>>,
+        ledger: &mut dyn Ledger,
+    ) -> Result<Option<Outcome>> {
+        let tick = ahead.map_or_else(|| Ok(self.look.clock.tick()), Ahead::tick)?;
         let Scanned { findings, tally, .. } = &mut self.scanned;
         let from = findings.position();
         let before = Marks::of(tally);
         let parts = (&mut *findings, &mut *tally, &mut *ledger);
-        let mut comparison = Comparison::new(folder, segment, self.filters, self.manner, parts)?;
-        let ended = self.directory.list(folder, &mut |listed| comparison.entry(listed));
+        // A comparison that can't begin must still empty what was listed ahead.
+        let mut comparison = Comparison::new(folder, segment, self.filters, self.manner, parts);
+        let mut entry = |listed: Listed<'_>| match &mut comparison {
+            Ok(comparison) => comparison.entry(listed),
+            Err(_) => Err(Error::internal("the comparison did not begin")),
+        };
+        let ended = match ahead {
+            Some(ahead) => ahead.take(&mut entry),
+            None => self.directory.list(folder, &mut entry),
+        };
+        let comparison = comparison?;
         let outcome = match ended {
             Ok(Listing::Complete) => comparison.finish(),
             // Gone between two listings: its parent's next one tells.
@@ -112,25 +157,42 @@ impl Scan<'_, '_> {
                 drop(comparison);
                 findings.rewind(from);
                 before.restore(tally);
-                return Ok(());
+                return Ok(None);
             }
             Err(error) => Err(error),
         };
-        match outcome {
-            Ok(Outcome::Alike) if !damaged => findings.rewind(from),
-            Ok(outcome) => {
-                let in_order = matches!(outcome, Outcome::Different { in_order: true });
-                let section = NewSection { folder, tick, state: FolderState::Listed, in_order, damaged };
-                findings.close(from, section, None);
-            }
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
             Err(error) => {
                 findings.rewind(from);
                 before.restore(tally);
-                return self.unlisted(folder, error);
+                return self.unlisted(folder, error).map(|()| None);
+            }
+        };
+        match outcome {
+            Outcome::Alike => findings.rewind(from),
+            Outcome::Different { in_order } => {
+                let section = NewSection { folder, tick, state: FolderState::Listed, in_order, damaged: false };
+                findings.close(from, section, None);
             }
         }
-        self.scanned.listed_folders += 1;
-        self.vanished(ledger)
+        self.vanished(ledger)?;
+        Ok(Some(outcome))
+    }
+
+    /// Compares a folder whose known listing is damaged with none at all.
+    fn compare_anew(&mut self, folder: &[u8], ledger: &mut dyn Ledger) -> Result<()> {
+        let from = self.scanned.findings.position();
+        let compared = self.compare(folder, &Segment::default(), None, ledger)?;
+        if compared == Some(Outcome::Alike) {
+            // Nothing is there: what was known must be dropped all the same.
+            let (tick, state) = (self.look.clock.tick(), FolderState::Listed);
+            let section = NewSection { folder, tick, state, in_order: false, damaged: true };
+            self.scanned.findings.close(from, section, None);
+        } else if compared.is_some() {
+            self.scanned.findings.last_is_damaged();
+        }
+        Ok(())
     }
 
     /// What happens to a folder that could not be listed is decided by the kind of the error.
@@ -163,7 +225,7 @@ impl Scan<'_, '_> {
         let Scanned { findings, tally, .. } = &mut self.scanned;
         let (from, tick) = (findings.position(), self.look.clock.tick());
         let Ok(listing) = segment.number() else { return Ok(()) };
-        for number in 0..listing.len() {
+        for number in 0..listing.count() {
             let known = u64::from(listing.entry(number)?.flags.is_known_file());
             tally.known += known;
             tally.gone += known;

@@ -122,7 +122,7 @@ pub struct Numbered<'a> {
 
 impl<'a> Numbered<'a> {
     /// How many entries there are.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.places.len()
     }
 
@@ -156,9 +156,9 @@ pub struct Index {
 impl Index {
     /// Indexes every entry; `twice` is told the numbers of an earlier and a later entry of the same name.
     pub fn new(listing: &Numbered<'_>, twice: &mut dyn FnMut(usize, usize)) -> Result<Self> {
-        let slots = vec![0; (listing.len() * 2).next_power_of_two().max(2)];
+        let slots = vec![0; (listing.count() * 2).next_power_of_two().max(2)];
         let mut index = Self { hasher: RandomState::new(), slots };
-        for number in 0..listing.len() {
+        for number in 0..listing.count() {
             let name = listing.entry(number)?.name;
             let slot = index.slot(listing, name)?;
             if let Some(earlier) = index.slots[slot].checked_sub(1) {

@@ -73,7 +73,20 @@ enum Step {
     },
 }
 
-impl Settling<'_> {
+impl<'a> Settling<'a> {
+    /// Begins to carry out what `judge` and `removals` decide.
+    pub fn new(judge: Judge<'a>, removals: Removals, ledger: &'a mut dyn Ledger) -> Self {
+        Self {
+            judge,
+            removals,
+            pages: Pages::default(),
+            knows_nothing: ledger.knows_nothing(),
+            ledger,
+            waits: false,
+            keeping: HashSet::new(),
+        }
+    }
+
     /// Settles the findings of one folder.
     pub fn folder(&mut self, findings: &Findings, section: &Section) -> Result<()> {
         if self.waits {

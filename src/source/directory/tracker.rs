@@ -3,12 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use std::collections::HashSet;
-
 use super::compare::Manner;
 use super::judge::{Judge, Rules};
 use super::leftovers::{tell_unlisted, tell_vanished};
-use super::pages::Pages;
 use super::pairing::{Pairs, each_new};
 use super::place::{Directory, split};
 use super::readiness::{WAITING_MAX, WaitingRoom};
@@ -97,26 +94,10 @@ impl Tracker {
         };
         let absence = if self.tells(Kind::Removed) { Absence::Told } else { Absence::Untold };
         let removals = Removals { absence, held: brakes.removals.is_some() || brakes.removals_wait };
-        let stable_for = self.rules.stable_for();
-        let mut settling = Settling {
-            judge: Judge {
-                rules: &self.rules,
-                directory,
-                look,
-                room: &mut self.room,
-                pairs,
-                new_held: brakes.new.is_some(),
-                remembers,
-                roomless: 0,
-                unreadable: (0, None),
-            },
-            removals,
-            pages: Pages::default(),
-            knows_nothing: ledger.knows_nothing(),
-            ledger,
-            waits: look.patience == Patience::Return && differing > WAITING_MAX as u64 && !remembers,
-            keeping: HashSet::new(),
-        };
+        let mut judge = Judge::new(&self.rules, directory, look, &mut self.room);
+        (judge.pairs, judge.new_held, judge.remembers) = (pairs, brakes.new.is_some(), remembers);
+        let mut settling = Settling::new(judge, removals, ledger);
+        settling.waits = look.patience == Patience::Return && differing > WAITING_MAX as u64 && !remembers;
         for section in scanned.findings.sections() {
             settling.folder(&scanned.findings, section)?;
         }
@@ -126,14 +107,12 @@ impl Tracker {
             tell_unlisted(&mut settling)?;
         }
         let held = brakes.removals.is_some();
-        let next = next_cursor(cursor.as_ref(), identity, held).filter(|_| everything || (held && cursor.is_some()));
-        match next.filter(|next| cursor.as_ref() != Some(next)) {
-            Some(next) => {
-                let text = serde_json::to_string(&next).map_err(|e| Error::internal("write a cursor").because(e))?;
-                settling.pages.push_cursor(text, settling.ledger)?;
-            }
-            None => settling.pages.flush(settling.ledger)?,
+        let next = next_cursor(cursor.as_ref(), identity, held);
+        if (everything || (held && cursor.is_some())) && cursor.as_ref() != Some(&next) {
+            let text = serde_json::to_string(&next).map_err(|e| Error::internal("write a cursor").because(e))?;
+            settling.pages.push_cursor(text, settling.ledger)?;
         }
+        settling.pages.flush(settling.ledger)?;
         let (roomless, unreadable) = (settling.judge.roomless, settling.judge.unreadable);
         self.room.end(&self.rules.filters, |key| was_looked_at(&look.scope, key));
         Ok(Looked {
@@ -142,7 +121,7 @@ impl Tracker {
             hold: brakes.new.or(brakes.removals),
             waiting: self.room.count() + roomless,
             waiting_shown: self.waiting_shown(look),
-            look_again_in: self.room.due_in(look.clock.tick(), stable_for),
+            look_again_in: self.room.due_in(look.clock.tick(), self.rules.stable_for()),
             seen: scanned.tally.listed,
             ignored_shown: std::mem::take(&mut scanned.tally.ignored),
         })
@@ -242,9 +221,9 @@ fn copy<'a>(look: &Look<'a>) -> Look<'a> {
 }
 
 /// While removals are held because the place moved, the cursor keeps the place they are missing from.
-fn next_cursor(cursor: Option<&Cursor>, identity: String, held: bool) -> Option<Cursor> {
+fn next_cursor(cursor: Option<&Cursor>, identity: String, held: bool) -> Cursor {
     let kept = cursor.filter(|_| held).map(|cursor| cursor.device.clone());
-    Some(Cursor { device: kept.unwrap_or(identity), removals_held: held })
+    Cursor { device: kept.unwrap_or(identity), removals_held: held }
 }
 
 fn was_looked_at(scope: &Scope, key: &Key) -> bool {

@@ -77,6 +77,14 @@ impl<'a> Take<'a> {
         Some((raw >> 1) as i64 ^ -((raw & 1) as i64))
     }
 
+    /// The next `N` bytes.
+    #[inline]
+    pub fn exactly<const N: usize>(&mut self) -> Option<[u8; N]> {
+        let bytes = self.bytes.get(self.at..self.at + N)?.try_into().ok()?;
+        self.at += N;
+        Some(bytes)
+    }
+
     /// The next bytes behind their length.
     #[inline]
     pub fn bytes(&mut self) -> Option<&'a [u8]> {

@@ -1,12 +1,10 @@
 //! A look at nothing but the files that wait and are due. What is told is noted in loose blocks, which the next listing of
 //! their folders puts in place; without them, a file told here and removed before that listing would never be missed.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use super::block::{Flags, Settled, encode};
 use super::judge::{Candidate, Judge, Judged, Seen};
-use super::pages::Pages;
-use super::pairing::Pairs;
 use super::place::{Directory, Shape, split};
 use super::readiness::{Standing, Waits, Why, standing};
 use super::removal::Removals;
@@ -34,25 +32,9 @@ impl Tracker {
             |waits: &Waits| standing(Some(waits), &waits.tuple, waits.first_tick, now, stable_for) == Standing::Still;
         let due = self.room.iter().filter(|(_, waits)| waits.why.is_timed() && is_due(waits));
         let due: Vec<(Key, Waits)> = due.map(|(key, waits)| (key.clone(), waits.clone())).collect();
-        let mut settling = Settling {
-            judge: Judge {
-                rules: &self.rules,
-                directory,
-                look,
-                room: &mut self.room,
-                pairs: Pairs::default(),
-                new_held: false,
-                remembers: false,
-                roomless: 0,
-                unreadable: (0, None),
-            },
-            removals: Removals { absence: Absence::Untold, held: true },
-            pages: Pages::default(),
-            knows_nothing: ledger.knows_nothing(),
-            ledger,
-            waits: false,
-            keeping: HashSet::new(),
-        };
+        let judge = Judge::new(&self.rules, directory, look, &mut self.room);
+        let removals = Removals { absence: Absence::Untold, held: true };
+        let mut settling = Settling::new(judge, removals, ledger);
         for some in due.chunks(VISITED_AT_ONCE) {
             look.stop.check()?;
             let told = settling.visit(some)?;

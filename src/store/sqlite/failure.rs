@@ -29,7 +29,10 @@ fn remedy(doing: &str, error: &rusqlite::Error) -> String {
         Some(ErrorCode::DiskFull) => "; the disk is full: nothing was lost, free some room",
         Some(ErrorCode::SystemIoFailure) => "; the disk failed or is full: nothing that was reported as stored is lost",
         Some(ErrorCode::ReadOnly) => "; the store may not be written: check its permissions and its folder's",
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => "; restore it from a backup",
+        Some(ErrorCode::DatabaseCorrupt) => "; the store is damaged: restore it from a backup",
+        Some(ErrorCode::NotADatabase) => {
+            "; it is no store, or damaged: restore it from a backup, or choose another state.path"
+        }
         _ => "",
     };
     format!("{doing}{hint}")

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, Row, params};
 
 use super::code::{count, int};
 use super::failure::sqlite;
@@ -14,14 +14,17 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::store::{Keeping, Kept};
 
+/// Events that one step puts into the look-up: some 10 ms of the writer's time.
+const LOOKUP_STEP: usize = 4_000;
+
 impl SqliteStore {
     pub(super) fn keep_house(&self, keeping: &Keeping, now: Timestamp) -> Result<Kept> {
         let keeping = keeping.clone();
         self.writer.write(Durability::Process, move |connection| {
             let step = keeping.step_max.max(1);
             let mut kept = Kept::default();
-            let looked_up = extend_lookup(connection, step)?;
-            kept.more |= looked_up >= step as u64;
+            let looked_up = extend_lookup(connection, LOOKUP_STEP)?;
+            kept.more |= looked_up >= LOOKUP_STEP as u64;
             release_contents(connection, step, &mut kept)?;
             if keeping.pruning {
                 prune_events(connection, &keeping, now, &mut kept)?;
@@ -55,54 +58,97 @@ fn release_contents(connection: &Connection, step: usize, kept: &mut Kept) -> Re
     Ok(())
 }
 
+/// An old event that nothing waits for.
+struct Old {
+    seq: i64,
+    hashes: [i64; 2],
+    content: Option<String>,
+}
+
 /// Old events go with everything that hangs on them. The newest event always stays, so that numbers never come again.
+///
+/// Events lie in the order of their numbers, which is that of their times: a step looks at the next few from where the
+/// last one stopped, and begins again at the first once it has come to the young ones.
 fn prune_events(connection: &Connection, keeping: &Keeping, now: Timestamp, kept: &mut Kept) -> Result<()> {
     let doing = sqlite("prune old events");
+    let reached = load_meta(connection, "prune_at")?;
+    let step = int(keeping.step_max as u64);
+    let young = now.minus(keeping.delivered_for.min(keeping.dead_for)).nanos();
+    let (looked_at, last): (i64, Option<i64>) = connection
+        .prepare_cached(
+            "SELECT count(*), max(seq) FROM (SELECT seq, time FROM event WHERE seq > ?1 ORDER BY seq LIMIT ?2)
+             WHERE time < ?3 AND seq < (SELECT max(seq) FROM event)
+               AND seq <= coalesce((SELECT value FROM meta WHERE name = 'looked_up'), 0)",
+        )
+        .and_then(|mut s| s.query_row(params![reached, step, young], |row| Ok((row.get(0)?, row.get(1)?))))
+        .map_err(&doing)?;
+    if let Some(last) = last {
+        for old in old_events(connection, keeping, now, reached, last)? {
+            prune_event(connection, &old)?;
+            kept.spool_files.extend(old.content);
+            kept.pruned += 1;
+        }
+    }
+    let goes_on = looked_at > 0;
+    kept.more |= goes_on;
+    let next = last.filter(|_| goes_on).unwrap_or(0);
+    if next != reached { store_meta(connection, "prune_at", next) } else { Ok(()) }
+}
+
+fn old_events(connection: &Connection, keeping: &Keeping, now: Timestamp, from: i64, to: i64) -> Result<Vec<Old>> {
+    let doing = sqlite("look for old events");
+    let oldest = |span: Duration| now.minus(span).nanos();
     let mut statement = connection
         .prepare_cached(
             "SELECT e.seq, e.source_id, e.id, e.key, c.name FROM event e LEFT JOIN content c ON c.seq = e.seq
-             WHERE e.time < ?1 AND e.seq < (SELECT max(seq) FROM event)
-               AND e.seq <= coalesce((SELECT value FROM meta WHERE name = 'looked_up'), 0)
+             WHERE e.seq > ?1 AND e.seq <= ?2 AND e.time < ?3
                AND NOT EXISTS (SELECT 1 FROM delivery d WHERE d.sink_id IN (SELECT id FROM sink) AND d.seq = e.seq
-                   AND (d.state IN (0, 1, 2, 3) OR (d.state = 5 AND coalesce(d.last_at, e.time) >= ?2)))
+                   AND (d.state IN (0, 1, 2, 3) OR (d.state = 5 AND coalesce(d.last_at, e.time) >= ?4)))
                AND NOT EXISTS (SELECT 1 FROM action a WHERE a.seq = e.seq AND a.state IN (0, 1, 2))
-             ORDER BY e.seq LIMIT ?3",
+             ORDER BY e.seq",
         )
         .map_err(&doing)?;
-    let oldest = |span: Duration| now.minus(span).nanos();
-    let rows = statement
-        .query_map(
-            params![oldest(keeping.delivered_for), oldest(keeping.dead_for), int(keeping.step_max as u64)],
-            |row| {
-                let key: Vec<u8> = row.get(3)?;
-                let id: Vec<u8> = row.get(2)?;
-                let hashes = [code::id_hash(&id), code::key_hash(row.get(1)?, &Key::from(key))];
-                Ok((row.get::<_, i64>(0)?, hashes, row.get::<_, Option<String>>(4)?))
-            },
-        )
-        .map_err(&doing)?;
-    let old: Vec<(i64, [i64; 2], Option<String>)> = rows.collect::<Result<_, _>>().map_err(&doing)?;
-    kept.more |= old.len() >= keeping.step_max;
-    for (seq, hashes, name) in old {
-        for sql in [
-            "DELETE FROM delivery WHERE sink_id IN (SELECT id FROM sink) AND seq = ?1",
-            "DELETE FROM attempt WHERE seq = ?1",
-            "DELETE FROM content WHERE seq = ?1",
-            "DELETE FROM action WHERE seq = ?1",
-            "DELETE FROM event WHERE seq = ?1",
-        ] {
-            connection.prepare_cached(sql).and_then(|mut s| s.execute([seq])).map_err(&doing)?;
-        }
-        for hash in hashes {
-            connection
-                .prepare_cached("DELETE FROM event_lookup WHERE hash = ?1 AND seq = ?2")
-                .and_then(|mut s| s.execute([hash, seq]))
-                .map_err(&doing)?;
-        }
-        kept.spool_files.extend(name);
-        kept.pruned += 1;
+    let read = |row: &Row<'_>| {
+        let (id, key): (Vec<u8>, Vec<u8>) = (row.get(2)?, row.get(3)?);
+        let hashes = [code::id_hash(&id), code::key_hash(row.get(1)?, &Key::from(key))];
+        Ok(Old { seq: row.get(0)?, hashes, content: row.get(4)? })
+    };
+    let values = params![from, to, oldest(keeping.delivered_for), oldest(keeping.dead_for)];
+    let rows = statement.query_map(values, read).map_err(&doing)?;
+    rows.collect::<Result<_, _>>().map_err(&doing)
+}
+
+fn prune_event(connection: &Connection, old: &Old) -> Result<()> {
+    let doing = sqlite("prune an old event");
+    for sql in [
+        "DELETE FROM delivery WHERE sink_id IN (SELECT id FROM sink) AND seq = ?1",
+        "DELETE FROM attempt WHERE seq = ?1",
+        "DELETE FROM content WHERE seq = ?1",
+        "DELETE FROM action WHERE seq = ?1",
+        "DELETE FROM event WHERE seq = ?1",
+    ] {
+        connection.prepare_cached(sql).and_then(|mut s| s.execute([old.seq])).map_err(&doing)?;
+    }
+    for hash in old.hashes {
+        connection
+            .prepare_cached("DELETE FROM event_lookup WHERE hash = ?1 AND seq = ?2")
+            .and_then(|mut s| s.execute([hash, old.seq]))
+            .map_err(&doing)?;
     }
     Ok(())
+}
+
+fn load_meta(connection: &Connection, name: &str) -> Result<i64> {
+    connection
+        .query_row("SELECT coalesce((SELECT value FROM meta WHERE name = ?1), 0)", [name], |row| row.get(0))
+        .map_err(sqlite("read a mark of housekeeping"))
+}
+
+fn store_meta(connection: &Connection, name: &str, value: i64) -> Result<()> {
+    connection
+        .execute("INSERT OR REPLACE INTO meta (name, value) VALUES (?1, ?2)", params![name, value])
+        .map(|_| ())
+        .map_err(sqlite("store a mark of housekeeping"))
 }
 
 /// Rows of keys that were removed long ago go; the source keeps the highest of their revisions, so that none comes again.
@@ -110,9 +156,7 @@ fn prune_removed_keys(connection: &Connection, now: Timestamp, retention: Durati
     let doing = sqlite("prune removed keys");
     let before = now.minus(retention).nanos();
     // Scanning all known rows for the few that can go is for once in a while: at most daily.
-    let last: i64 = connection
-        .query_row("SELECT coalesce((SELECT value FROM meta WHERE name = 'keys_pruned'), 0)", [], |row| row.get(0))
-        .map_err(&doing)?;
+    let last = load_meta(connection, "keys_pruned")?;
     let day = Duration::from_secs(86_400);
     let too_early = now.nanos() >= last && now.since(code::time(last)) < day;
     if too_early {
@@ -137,9 +181,7 @@ fn prune_removed_keys(connection: &Connection, now: Timestamp, retention: Durati
             .map_err(&doing)?;
     }
     if count(i64::try_from(old.len()).unwrap_or(i64::MAX)) < step as u64 {
-        connection
-            .execute("INSERT OR REPLACE INTO meta (name, value) VALUES ('keys_pruned', ?1)", [now.nanos()])
-            .map_err(&doing)?;
+        store_meta(connection, "keys_pruned", now.nanos())?;
     }
     Ok(())
 }

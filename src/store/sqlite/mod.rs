@@ -9,6 +9,7 @@ mod known;
 mod listing;
 mod operate;
 mod page;
+mod place;
 mod queue;
 mod reader;
 mod register;
@@ -105,9 +106,13 @@ impl SqliteStore {
             std::fs::create_dir_all(folder)
                 .map_err(|e| Error::io(format!("make the store's folder {}", folder.display()), e))?;
         }
-        free_sidecars(path)?;
+        if place::exists(path)? {
+            free_sidecars(path)?;
+        }
         let mut connection = open_connection(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
         let named = |e: Error| e.while_doing(format!("open store {}", path.display()));
+        // Before anything is set: a database that is not ours stays as it is.
+        schema::check(&connection).map_err(named)?;
         prepare_writer(&connection).map_err(named)?;
         schema::migrate(&mut connection).map_err(named)?;
         restrict_mode(path)?;
@@ -169,8 +174,8 @@ fn prepare_writer(connection: &Connection) -> Result<()> {
         return Err(Error::new(ErrorKind::ReadOnly, fact));
     }
     // Measured (PERF.md (c)): a larger cache and rarer checkpoints are worth twice the inserts.
-    set("cache_size", "-32768")?;
-    set("wal_autocheckpoint", "4000")?;
+    set("cache_size", "-65536")?;
+    set("wal_autocheckpoint", "16000")?;
     set("journal_size_limit", "67108864")?;
     set("synchronous", "FULL")
 }

@@ -147,8 +147,7 @@ impl Operating<'_> {
 
     fn find(&self, event: &str) -> Result<i64> {
         let id = EventId::parse(event)?;
-        let missing =
-            || Error::new(ErrorKind::NotFound, format!("there is no event {id}; `highwater events` lists them"));
+        let missing = || Error::new(ErrorKind::Usage, format!("there is no event {id}; `highwater events` lists them"));
         find_event(self.connection, id)?.ok_or_else(missing)
     }
 

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::code::{PARKED, content_of, count, int, kind_of, nature_of, state_code, time};
+use super::code::{PARKED, PENDING, content_of, count, int, kind_of, nature_of, state_code, time};
 use super::failure::sqlite;
 use super::writer::Durability;
 use super::{Names, Shared, SqliteStore, action};
@@ -228,12 +228,16 @@ pub(super) fn release_keys_of(connection: &Connection, sink_id: i64, seq: i64) -
     for key in [order, also].into_iter().flatten() {
         for (column, index) in [("order_key", "delivery_busy"), ("order_also", "delivery_busy_also")] {
             let sql = format!(
-                "UPDATE delivery SET state = 0 WHERE sink_id = ?1 AND state = 3 AND seq =
-                    (SELECT min(seq) FROM delivery INDEXED BY {index}
-                     WHERE sink_id = ?1 AND {column} = ?2 AND {column} IS NOT NULL
-                        AND state IN (1, 2, 3) AND state = 3)"
+                "SELECT min(seq) FROM delivery INDEXED BY {index}
+                 WHERE sink_id = ?1 AND {column} = ?2 AND {column} IS NOT NULL AND state IN (1, 2, 3) AND state = 3"
             );
-            connection.prepare_cached(&sql).and_then(|mut s| s.execute([sink_id, key])).map_err(&doing)?;
+            let parked: Option<i64> = connection
+                .prepare_cached(&sql)
+                .and_then(|mut s| s.query_row([sink_id, key], |row| row.get(0)))
+                .map_err(&doing)?;
+            if let Some(next) = parked {
+                set_state(connection, sink_id, next, PENDING)?;
+            }
         }
     }
     Ok(())
@@ -296,9 +300,22 @@ fn candidates(connection: &Connection, sql: &str, values: [i64; 3]) -> Result<Ve
     rows.collect::<Result<_, _>>().map_err(&doing)
 }
 
+/// Asked before the rarer updates: an UPDATE that finds its rows by a search sets up a table of its own at every run,
+/// which costs ten times the search.
+fn exists(connection: &Connection, sql: &str, values: &[i64]) -> Result<bool> {
+    connection
+        .prepare_cached(sql)
+        .and_then(|mut s| s.query_row(rusqlite::params_from_iter(values), |row| row.get(0)))
+        .map_err(sqlite("look before an update"))
+}
+
 /// A next try stored further off than any wait of ours was stored before the clock jumped.
 fn pull_in(connection: &Connection, sink_id: i64, claiming: &Claiming) -> Result<()> {
     let latest = claiming.now.plus(claiming.wait_max).nanos();
+    let ask = "SELECT EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_retry WHERE sink_id = ?1 AND state = 2 AND next_at > ?2)";
+    if !exists(connection, ask, &[sink_id, latest])? {
+        return Ok(());
+    }
     connection
         .prepare_cached("UPDATE delivery SET next_at = ?2 WHERE sink_id = ?1 AND state = 2 AND next_at > ?2")
         .and_then(|mut s| s.execute([sink_id, latest]))
@@ -348,13 +365,17 @@ fn take(
 ) -> Result<Claim> {
     let doing = sqlite("claim a delivery");
     let now = claiming.now.nanos();
-    let (attempts, charged, first): (u32, u32, i64) = connection
+    connection
         .prepare_cached(
             "UPDATE delivery SET state = 1, attempts = attempts + 1, first_at = coalesce(first_at, ?3), last_at = ?3,
                     next_at = NULL
-             WHERE sink_id = ?1 AND seq = ?2 RETURNING attempts, charged, first_at",
+             WHERE sink_id = ?1 AND seq = ?2",
         )
-        .and_then(|mut s| s.query_row([sink_id, candidate.seq, now], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))))
+        .and_then(|mut s| s.execute([sink_id, candidate.seq, now]))
+        .map_err(&doing)?;
+    let (attempts, charged, first): (u32, u32, i64) = connection
+        .prepare_cached("SELECT attempts, charged, first_at FROM delivery WHERE sink_id = ?1 AND seq = ?2")
+        .and_then(|mut s| s.query_row([sink_id, candidate.seq], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))))
         .map_err(&doing)?;
     let gap = tell_gap(connection, sink_id, candidate)?;
     let event = load_event(connection, candidate.seq, names)?;
@@ -365,6 +386,11 @@ fn take(
 /// Whether an earlier event of the key is dead, which only the next one says.
 fn tell_gap(connection: &Connection, sink_id: i64, candidate: &Candidate) -> Result<bool> {
     let Some(order) = candidate.order else { return Ok(false) };
+    let ask = "SELECT EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_dead
+               WHERE sink_id = ?1 AND order_key = ?2 AND seq < ?3 AND state = 5)";
+    if !exists(connection, ask, &[sink_id, order, candidate.seq])? {
+        return Ok(false);
+    }
     let told = connection
         .prepare_cached(
             "UPDATE delivery INDEXED BY delivery_dead SET gap_told = ?3

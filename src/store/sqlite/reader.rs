@@ -9,7 +9,7 @@ use super::code::{PARKED, content_of, count, id_hash, int, kind_of, nature_of, t
 use super::failure::sqlite;
 use super::listing::{Conditions, attempt_of};
 use super::round::{hold_of, load_lease, pause_of};
-use super::{Names, action, known, load_names, open_connection, schema};
+use super::{Names, action, known, load_names, open_connection, place, schema};
 use crate::change::{Content, Fingerprint, Key, Known};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
@@ -33,20 +33,19 @@ impl SqliteRecords {
     /// # Errors
     /// `NotFound` when there is no store yet.
     pub fn open(path: &Path) -> Result<Self> {
-        if !path.exists() {
+        if !place::exists(path)? {
             return Err(no_store_yet(path));
         }
         let connection = open_reading(path)?;
-        let version: i64 = connection
-            .query_row("PRAGMA user_version", [], |row| row.get(0))
-            .map_err(sqlite(&format!("read store {}", path.display())))?;
-        if version == 0 && is_blank(&connection)? {
+        let named = |e: Error| e.while_doing(format!("read store {}", path.display()));
+        let version = schema::check(&connection).map_err(named)?;
+        if version == 0 {
             // Whoever makes it is not that far yet.
             return Err(no_store_yet(path));
         }
-        if count(version) != schema::current_version() as u64 {
+        if version < schema::current_version() {
             let fact = format!(
-                "store {} has version {version}, this program reads {}; start `highwater run` once to bring it up to date, or use the newer program",
+                "store {} has version {version}, this program reads {}; `highwater run` or `once` brings it up to date",
                 path.display(),
                 schema::current_version()
             );
@@ -70,12 +69,6 @@ impl SqliteRecords {
 fn no_store_yet(path: &Path) -> Error {
     let fact = format!("there is no store at {} yet; `highwater run` or `once` makes it", path.display());
     Error::new(ErrorKind::NotFound, fact)
-}
-
-fn is_blank(connection: &Connection) -> Result<bool> {
-    connection
-        .query_row("SELECT NOT EXISTS (SELECT 1 FROM sqlite_master)", [], |row| row.get(0))
-        .map_err(sqlite("read the store"))
 }
 
 /// Read-only where the folder lets us; a WAL without its index file needs one writable open, which changes no data. Where

@@ -170,32 +170,36 @@ CREATE INDEX action_event ON action (seq);
 CREATE INDEX action_due ON action (source_id, state) WHERE state IN (1, 2);
 ";
 
-/// Brings the store to this program's version.
+/// The version of the store in the file, 0 for an empty one; nothing is changed.
 ///
 /// # Errors
-/// `Corrupt` when the file is not a Highwater store or newer than this program.
-pub fn migrate(connection: &mut Connection) -> Result<()> {
-    let read = |pragma: &str| -> Result<i32> {
-        connection
-            .query_row(&format!("PRAGMA {pragma}"), [], |row| row.get(0))
-            .map_err(sqlite("read the store's version"))
+/// `Corrupt` when the file is not a Highwater store, or newer than this program.
+pub fn check(connection: &Connection) -> Result<usize> {
+    let read = |sql: &str| -> Result<i64> {
+        connection.query_row(sql, [], |row| row.get(0)).map_err(sqlite("read the store's version"))
     };
-    let version = usize::try_from(read("user_version")?).unwrap_or(usize::MAX);
-    let application = read("application_id")?;
-    let tables: i64 = connection
-        .query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0))
-        .map_err(sqlite("read the store's tables"))?;
-    if application != APPLICATION_ID && tables > 0 {
+    let application = read("PRAGMA application_id")?;
+    if application != i64::from(APPLICATION_ID) && read("SELECT count(*) FROM sqlite_master")? > 0 {
         return Err(Error::new(
             ErrorKind::Corrupt,
             "the file is an SQLite database, but not a Highwater store; choose another state.path",
         ));
     }
+    let version = usize::try_from(read("PRAGMA user_version")?).unwrap_or(usize::MAX);
     if version > MIGRATIONS.len() {
         let known = MIGRATIONS.len();
         let fact = format!("the store has version {version}, this program knows {known}; use the newer highwater");
         return Err(Error::new(ErrorKind::Corrupt, fact));
     }
+    Ok(version)
+}
+
+/// Brings a store that was checked to this program's version.
+///
+/// # Errors
+/// As the disk says.
+pub fn migrate(connection: &mut Connection) -> Result<()> {
+    let version = check(connection)?;
     for (at, migration) in MIGRATIONS.iter().enumerate().skip(version) {
         let step = connection.transaction().map_err(sqlite("begin a migration"))?;
         step.execute_batch(migration).map_err(sqlite("migrate the store"))?;

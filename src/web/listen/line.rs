@@ -12,14 +12,14 @@ use crate::net::signature::WEBHOOK_ID;
 /// A subject is shown up to this many characters.
 const SUBJECT_CHARS_MAX: usize = 100;
 
-/// `10:15:02 POST /in created orders-17.csv evt_... attempt 1 signature ok 204 again`.
+/// `10:15:02Z POST /in created orders-17.csv evt_... attempt 1 signature ok 204 again`.
 pub(super) fn compact(seen: &Seen) -> String {
     let body: Option<Value> = serde_json::from_slice(&seen.body).ok();
     let text = |name: &str| attribute(seen, body.as_ref(), name);
     let kind = text("type").unwrap_or_else(|| "-".into());
     let subject = text("subject").unwrap_or_else(|| "-".into());
     let id = header(&seen.headers, WEBHOOK_ID.as_str()).or_else(|| text("id")).unwrap_or_else(|| "-".into());
-    let time = seen.at.strftime("%H:%M:%S").unwrap_or_default();
+    let time = seen.at.strftime("%H:%M:%SZ").unwrap_or_default();
     let mut line = format!("{time} {} {} {kind} {} {id}", seen.method, shown(seen.target.as_bytes()), cut(subject));
     if let Some(attempt) = header(&seen.headers, "highwater-attempt") {
         line.push_str(&format!(" attempt {attempt}"));
@@ -127,7 +127,7 @@ mod tests {
         let mut one = seen(&[("webhook-id", "evt_x"), ("highwater-attempt", "2"), ("highwater-gap", "true")], body);
         assert_eq!(
             compact(&one),
-            "10:15:02 POST /in highwater.file.created a b.csv evt_x attempt 2 gap signature none 204"
+            "10:15:02Z POST /in highwater.file.created a b.csv evt_x attempt 2 gap signature none 204"
         );
         one.signature = Signature::Bad(Why::Mismatch);
         one.is_again = true;
@@ -139,7 +139,7 @@ mod tests {
     #[test]
     fn raw_content_is_shown_by_its_headers_and_nothing_steers_the_terminal() {
         let raw = seen(&[("ce-subject", "%C3%BC%20%1B[2J.csv"), ("ce-type", "t"), ("ce-id", "evt_y")], "\u{1}not json");
-        assert_eq!(compact(&raw), "10:15:02 POST /in t ü \\u{1b}[2J.csv evt_y signature none 204");
+        assert_eq!(compact(&raw), "10:15:02Z POST /in t ü \\u{1b}[2J.csv evt_y signature none 204");
         assert_eq!(event(&raw), r#"{"subject":"ü \u001b[2J.csv","type":"t","id":"evt_y","data":{"content_bytes":9}}"#);
         assert!(compact(&seen(&[], "")).contains(" - - - "));
     }

@@ -3,7 +3,6 @@
 
 mod moving;
 mod reach;
-mod watch;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -12,8 +11,6 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, StatxFlags};
 use rustix::io::Errno;
-
-pub use watch::FolderWatch;
 
 use super::place::{Directory, Found, Listed, Listing, OpenFile, Renamed, Shape};
 use crate::change::Tuple;
@@ -88,6 +85,10 @@ impl Directory for LocalFolder {
         let stat = rustix::fs::fstat(&root).map_err(|errno| self.failed("look at folder", b"", errno))?;
         self.root = Some(root);
         Ok(stat.st_dev.to_string())
+    }
+
+    fn lists_in_parallel(&self) -> bool {
+        std::thread::available_parallelism().is_ok_and(|threads| threads.get() > 1)
     }
 
     fn list(&self, folder: &[u8], each: &mut dyn FnMut(Listed<'_>) -> Result<()>) -> Result<Listing> {

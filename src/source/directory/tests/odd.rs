@@ -68,9 +68,9 @@ fn what_can_not_be_read_does_not_stop_the_rest() {
     }
     play.poll();
     play.taken();
-    fs::set_permissions(play.path("closed"), fs::Permissions::from_mode(0)).expect("chmod");
+    fs::set_permissions(play.path("closed"), fs::Permissions::from_mode(0o000)).expect("chmod");
     play.write("secret", "changed");
-    fs::set_permissions(play.path("secret"), fs::Permissions::from_mode(0)).expect("chmod");
+    fs::set_permissions(play.path("secret"), fs::Permissions::from_mode(0o000)).expect("chmod");
     play.write("open/c", "C");
     let looked = play.poll();
     assert!(!looked.complete);
@@ -96,7 +96,7 @@ fn as_nobody_would(test: &str) {
     fs::set_permissions(program.path(), fs::Permissions::from_mode(0o755)).expect("chmod");
     let program = program.into_temp_path();
     let mut command = std::process::Command::new(&program);
-    command.args([&test, "--exact"]).env("TMPDIR", "/tmp").uid(65_534).gid(65_534);
+    command.args([&test, "--exact"]).env("TMPDIR", std::env::temp_dir()).uid(65_534).gid(65_534);
     let ended = command.output().expect("the test runs");
     assert!(ended.status.success(), "{}", String::from_utf8_lossy(&ended.stdout));
 }
@@ -161,7 +161,7 @@ fn edits() -> impl Strategy<Value = Vec<Vec<Edit>>> {
 }
 
 fn name(number: u8) -> String {
-    if number % 2 == 0 { format!("f{number}") } else { format!("d{}/f{number}", number % 3) }
+    if number.is_multiple_of(2) { format!("f{number}") } else { format!("d{}/f{number}", number % 3) }
 }
 
 /// The naive way: every file read, compared with what was read before.
