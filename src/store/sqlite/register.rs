@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::code::{CANCELLED, DEAD, DELIVERED, SUPERSEDED};
+use super::code::{DEAD, PARKED, PENDING};
 use super::failure::sqlite;
 use super::writer::Durability;
 use super::{Names, SqliteStore, action, load_names};
@@ -31,6 +31,7 @@ impl SqliteStore {
                     .map_err(sqlite("register a sink"))?;
             }
             let names = load_names(connection)?;
+            release_held_by_dead(connection)?;
             let gone = wind_up_missing_sinks(connection, &names, &sinks)?;
             Ok((names, gone))
         })?;
@@ -76,17 +77,35 @@ fn register_source(connection: &Connection, source: &SourceRegistration) -> Resu
     Ok(())
 }
 
+/// Deliveries parked behind a dead letter are looked at again: `after_dead` may have been edited.
+fn release_held_by_dead(connection: &Connection) -> Result<()> {
+    connection
+        .execute(
+            "UPDATE delivery SET state = ?1 WHERE (sink_id, seq) IN (
+                SELECT d.sink_id, d.seq FROM sink s CROSS JOIN delivery d INDEXED BY delivery_busy
+                WHERE d.sink_id = s.id AND d.state IN (1, 2, 3) AND d.state = ?2
+                  AND EXISTS (SELECT 1 FROM delivery dead INDEXED BY delivery_dead
+                    WHERE dead.sink_id = d.sink_id AND dead.order_key IN (d.order_key, d.order_also)
+                      AND dead.seq < d.seq AND dead.state = 5))",
+            [PENDING, PARKED],
+        )
+        .map(|_| ())
+        .map_err(sqlite("look again at what dead letters held"))
+}
+
 /// Deliveries to sinks the configuration does not name any more become dead letters; returns the backlog's changes.
 fn wind_up_missing_sinks(connection: &Connection, names: &Names, sinks: &[SinkName]) -> Result<HashMap<i64, i64>> {
     let mut gone = HashMap::new();
     for (name, id) in names.sinks.iter().filter(|(name, _)| !sinks.contains(name)) {
-        let wound_up = connection
-            .execute(
-                "UPDATE delivery SET state = ?2, dead_reason = 'sink_gone', next_at = NULL
-                 WHERE sink_id = ?1 AND state NOT IN (?3, ?4, ?5, ?2)",
-                params![id, DEAD, DELIVERED, CANCELLED, SUPERSEDED],
-            )
-            .map_err(sqlite("wind up a sink that is gone"))?;
+        let mut wound_up = 0;
+        // By the partial indexes: every command comes by here, and what was ever delivered may be millions.
+        for (index, open) in [("delivery_pending", "state = 0"), ("delivery_busy", "state IN (1, 2, 3)")] {
+            let sql = format!(
+                "UPDATE delivery INDEXED BY {index} SET state = ?2, dead_reason = 'sink_gone', next_at = NULL
+                 WHERE sink_id = ?1 AND {open}"
+            );
+            wound_up += connection.execute(&sql, params![id, DEAD]).map_err(sqlite("wind up a sink that is gone"))?;
+        }
         if wound_up > 0 {
             tracing::warn!(sink = %name, count = wound_up, "the sink is gone from the configuration: its deliveries are dead letters");
             gone.insert(*id, -i64::try_from(wound_up).unwrap_or(i64::MAX));
