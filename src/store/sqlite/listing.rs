@@ -82,7 +82,7 @@ impl SqliteRecords {
             let found: Option<Vec<u8>> = self
                 .connection
                 .prepare_cached(
-                    "SELECT e.id FROM delivery d JOIN event e ON e.seq = d.seq
+                    "SELECT e.id FROM delivery d INDEXED BY delivery_busy JOIN event e ON e.seq = d.seq
                      WHERE d.sink_id = ?1 AND d.order_key = ?2 AND d.seq < ?3 AND d.state IN (1, 2, 3) ORDER BY d.seq LIMIT 1",
                 )
                 .and_then(|mut s| s.query_row(params![sink_id, key, int(record.seq)], |row| row.get(0)).optional())

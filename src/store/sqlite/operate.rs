@@ -156,7 +156,7 @@ impl Operating<'_> {
     /// The dead letters a filter means, as (sink, event number).
     fn dead_letters(&self, filter: &DeadFilter) -> Result<Vec<(i64, i64)>> {
         let mut sql = String::from(
-            "SELECT d.sink_id, d.seq FROM delivery d WHERE d.state = 5 AND d.sink_id IN (SELECT id FROM sink)",
+            "SELECT d.sink_id, d.seq FROM delivery d INDEXED BY delivery_dead WHERE d.state = 5 AND d.sink_id IN (SELECT id FROM sink)",
         );
         let mut values = Vec::new();
         if let Some(sink) = &filter.sink {
@@ -210,7 +210,7 @@ impl Operating<'_> {
             .optional()
             .map_err(&doing)?;
         let Some((source, key)) = place else { return Ok(false) };
-        let delivered = "JOIN delivery d ON d.sink_id = ?3 AND d.seq = e.seq
+        let delivered = "CROSS JOIN delivery d ON d.sink_id = ?3 AND d.seq = e.seq
                     WHERE e.source_id = ?1 AND e.key = ?2 AND d.state = ?5";
         // By the look-up where it reaches, else by reading the tail behind it.
         let sql = format!(
