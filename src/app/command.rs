@@ -133,6 +133,7 @@ impl Running {
         // Whatever it was, the sources look whether it concerns them.
         match operation {
             Operation::CursorAccept { source }
+            | Operation::CursorSkip { source }
             | Operation::CursorReset { source }
             | Operation::CursorSet { source, .. } => {
                 if let Some(wakes) = self.wakes.get(source.as_str()) {

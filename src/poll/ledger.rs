@@ -270,7 +270,11 @@ impl Ledger for PollLedger<'_> {
         let (sequence, tally) = (self.lease.sequence, self.tally);
         let mut turned = Turned::default();
         let Page { entries, segments, forget, cursor } = page;
-        self.turn(entries, &mut turned)?;
+        if let Err(error) = self.turn(entries, &mut turned) {
+            (self.lease.sequence, self.tally) = (sequence, tally);
+            turned.page.refused.iter().for_each(|refused| drop(self.refused_before.remove(&refused.key)));
+            return Err(error);
+        }
         let unused = std::mem::take(&mut turned.unused);
         let mut commit = turned.page;
         commit.segments = segments;
@@ -279,9 +283,12 @@ impl Ledger for PollLedger<'_> {
         commit.now = self.clock.now();
         let remembers = !commit.known.is_empty();
         let spooled = spooled_names(&commit);
+        let refused: Vec<Key> = commit.refused.iter().map(|refused| refused.key.clone()).collect();
         if let Err(error) = self.outlet.put(&self.lease, commit) {
             self.lease.sequence = sequence;
             self.tally = tally;
+            // Not stored, so the next look has to write it.
+            refused.iter().for_each(|key| drop(self.refused_before.remove(key)));
             return Err(error);
         }
         spooled.iter().for_each(|name| self.captured.named(name));
@@ -409,5 +416,48 @@ mod tests {
         assert_eq!(poll(&store, &spool, &plan, b"one"), 0, "skipped");
         assert_eq!(poll(&store, &spool, &plan, b"one"), 0, "known");
         assert_eq!(poll(&store, &spool, &plan, b"two"), 1, "told again");
+    }
+
+    /// A disk that is full for the first page, and has room again for the next.
+    struct FullOnce<'a>(Storing<'a>, bool);
+
+    impl Outlet for FullOnce<'_> {
+        fn put(&mut self, lease: &Lease, page: CommitPage) -> Result<()> {
+            if std::mem::take(&mut self.1) {
+                return Err(crate::error::Error::new(crate::error::ErrorKind::Full, "no room"));
+            }
+            self.0.put(lease, page)
+        }
+    }
+
+    #[test]
+    fn a_refused_entry_whose_page_was_not_kept_is_written_with_the_next() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let store = SqliteStore::open(&folder.path().join("s.db")).expect("a new store");
+        let spool = Spool::new(folder.path().join("spool"), "1", u64::MAX, 0);
+        let (plan, clock) = (plan(), SystemClock::new());
+        let registration = SourceRegistration { name: plan.name.clone(), was: None, kind: "sqlite" };
+        store.register(&[registration], &[], clock.now()).expect("registers");
+        let (mut outlet, mut refused_before) = (FullOnce(Storing(&store), true), HashMap::new());
+        let mut ledger = PollLedger {
+            plan: &plan,
+            store: &store,
+            outlet: &mut outlet,
+            captured: Captures::new(spool.clone()),
+            captures: false,
+            clock: &clock,
+            nature: Nature::Row,
+            policy: Policy { tracks_keys: true, received: false, pruned_revision: 0 },
+            lease: store.begin_poll(&plan.name, clock.now()).expect("begins"),
+            refused_before: &mut refused_before,
+            tally: Tally::default(),
+        };
+        let page = || {
+            let sight = Sight::Refused { reason: "no JSON".into(), tuple: None };
+            Page { entries: vec![Entry { key: Key::from("a"), sight }], ..Page::default() }
+        };
+        ledger.commit(page()).expect_err("full");
+        ledger.commit(page()).expect("room again");
+        assert_eq!(store.begin_poll(&plan.name, clock.now()).expect("begins").refused, 1);
     }
 }

@@ -206,7 +206,8 @@ impl Poller {
             binding: lease.binding.clone(),
             error: None,
             degraded: None,
-            hold: lease.hold.clone(),
+            // These end by themselves, and have: the look would not have begun.
+            hold: lease.hold.clone().filter(|h| !matches!(h.reason, HoldReason::Backlog | HoldReason::LocationChanged)),
             waiting: 0,
             waiting_shown: None,
             accepted_used: false,
@@ -235,7 +236,7 @@ impl Poller {
                 ended.accepted_used = full && lease.accepted != Accepted::default();
                 ended.degraded = if let RoundState::Degraded(why) = state { Some(why.clone()) } else { None };
                 // A look at a part says nothing of what holds the whole.
-                ended.hold = if full { looked.hold } else { looked.hold.or_else(|| lease.hold.clone()) };
+                ended.hold = if full { looked.hold } else { looked.hold.or(ended.hold) };
                 let unchanged = looked.waiting == 0 && self.waiting_before == 0;
                 ended.waiting = looked.waiting;
                 ended.waiting_shown = (!unchanged).then_some(looked.waiting_shown);

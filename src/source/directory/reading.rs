@@ -79,20 +79,22 @@ impl Whole {
     }
 }
 
-/// Reads all files; what came of each is in their order.
+/// Reads all files; what came of each is in their order. When there is no room for a content, it and all that follow are
+/// put off as if they still changed, and the second part says why: what was read before can be told.
 ///
 /// # Errors
-/// A content could not be written, or reading was stopped. What is wrong with a file is an outcome.
+/// A content could not be written for another reason, or reading was stopped. What is wrong with a file is an outcome.
 pub fn read_all(
     directory: &dyn Directory,
     orders: Vec<Order<'_>>,
     stop: &Stop,
     progress: &dyn Progress,
-) -> Result<Vec<Reading>> {
+) -> Result<(Vec<Reading>, Option<Error>)> {
     let bytes: u64 = orders.iter().map(|order| order.tuple.size).sum();
     let count = orders.len();
     let readers = if count < 2 || (count < FEW_FILES && bytes < FEW_BYTES) { 1 } else { READERS_MAX };
     let queue = Mutex::new(orders.into_iter().enumerate());
+    let full: Mutex<Option<Error>> = Mutex::default();
     let work = || {
         let mut buffer = Vec::new();
         let mut done = Vec::with_capacity(count / readers + 1);
@@ -101,7 +103,21 @@ pub fn read_all(
             let Some((number, order)) = next else { return Ok(done) };
             stop.check()?;
             let size = order.tuple.size;
-            done.push((number, read_one(directory, order, &mut buffer, stop)?));
+            let mut room = full.lock().expect("no reader panics while it looks for room");
+            if room.is_some() {
+                done.push((number, Reading::Changing));
+                continue;
+            }
+            drop(room);
+            match read_one(directory, order, &mut buffer, stop) {
+                Ok(reading) => done.push((number, reading)),
+                Err(error) if error.kind() == ErrorKind::Full => {
+                    done.push((number, Reading::Changing));
+                    room = full.lock().expect("no reader panics while it looks for room");
+                    room.get_or_insert(error);
+                }
+                Err(error) => return Err(error),
+            }
             progress.advance(0, 1, size);
         }
     };
@@ -118,7 +134,8 @@ pub fn read_all(
         done
     })?;
     done.sort_unstable_by_key(|(number, _)| *number);
-    Ok(done.into_iter().map(|(_, reading)| reading).collect())
+    let full = full.into_inner().expect("no reader panics while it looks for room");
+    Ok((done.into_iter().map(|(_, reading)| reading).collect(), full))
 }
 
 fn read_one(directory: &dyn Directory, order: Order<'_>, buffer: &mut Vec<u8>, stop: &Stop) -> Result<Reading> {

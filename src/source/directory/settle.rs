@@ -33,6 +33,8 @@ pub struct Settling<'a> {
     pub waits: bool,
     /// Vanished folders, and those above them, that keep entries.
     pub keeping: HashSet<Vec<u8>>,
+    /// Why a content found no room.
+    full: Option<crate::error::Error>,
 }
 
 /// One finding with its row.
@@ -84,6 +86,7 @@ impl<'a> Settling<'a> {
             ledger,
             waits: false,
             keeping: HashSet::new(),
+            full: None,
         }
     }
 
@@ -264,7 +267,7 @@ impl<'a> Settling<'a> {
                 Step::Read { .. } => return Err(Error::internal("a file was read and not concluded")),
             }
         }
-        Ok(())
+        self.check_room()
     }
 
     /// Reads candidates; what came of each is in their order.
@@ -280,7 +283,17 @@ impl<'a> Settling<'a> {
                 ending: self.judge.rules.settings.ends_with.is_some(),
             });
         }
-        read_all(self.judge.directory, orders, self.judge.look.stop, self.judge.look.progress)
+        let (readings, full) = read_all(self.judge.directory, orders, self.judge.look.stop, self.judge.look.progress)?;
+        self.full = full;
+        Ok(readings)
+    }
+
+    /// Ends the poll when there was no room for a content, once what was read before it is committed: its deliveries
+    /// are what makes room.
+    pub fn check_room(&mut self) -> Result<()> {
+        let Some(full) = self.full.take() else { return Ok(()) };
+        self.pages.flush(self.ledger)?;
+        Err(full)
     }
 
     /// Remembers what has no row yet, in a page of its own: what is told of it next is decided against that row.

@@ -93,6 +93,7 @@ impl Settling<'_> {
             self.pages.push(concluded.entries, self.ledger)?;
             told.extend(concluded.flags.map(|flags| (key, flags, tuple)));
         }
+        self.check_room()?;
         Ok(told)
     }
 }

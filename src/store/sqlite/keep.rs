@@ -7,6 +7,7 @@ use rusqlite::{Connection, Row, params};
 use super::code::{count, int};
 use super::failure::sqlite;
 use super::page::extend_lookup;
+use super::queue::release_keys_of;
 use super::writer::Durability;
 use super::{SqliteStore, code};
 use crate::change::Key;
@@ -20,7 +21,7 @@ const LOOKUP_STEP: usize = 4_000;
 impl SqliteStore {
     pub(super) fn keep_house(&self, keeping: &Keeping, now: Timestamp) -> Result<Kept> {
         let keeping = keeping.clone();
-        self.writer.write(Durability::Process, move |connection| {
+        let kept = self.writer.write(Durability::Process, move |connection| {
             let step = keeping.step_max.max(1);
             let mut kept = Kept::default();
             let looked_up = extend_lookup(connection, LOOKUP_STEP)?;
@@ -31,7 +32,11 @@ impl SqliteStore {
                 prune_removed_keys(connection, now, keeping.delivered_for, step)?;
             }
             Ok(kept)
-        })
+        })?;
+        if kept.pruned > 0 {
+            self.shared.ring(self.names().sinks.into_values());
+        }
+        Ok(kept)
     }
 }
 
@@ -120,6 +125,16 @@ fn old_events(connection: &Connection, keeping: &Keeping, now: Timestamp, from: 
 
 fn prune_event(connection: &Connection, old: &Old) -> Result<()> {
     let doing = sqlite("prune an old event");
+    // With `after_dead = "hold"`, later ones of its key are parked behind a dead letter that nobody can drop any more.
+    let mut dead = connection
+        .prepare_cached(
+            "SELECT sink_id FROM delivery WHERE sink_id IN (SELECT id FROM sink) AND seq = ?1 AND state = 5",
+        )
+        .map_err(&doing)?;
+    let sinks = dead.query_map([old.seq], |row| row.get(0)).map_err(&doing)?;
+    for sink_id in sinks.collect::<std::result::Result<Vec<i64>, _>>().map_err(&doing)? {
+        release_keys_of(connection, sink_id, old.seq)?;
+    }
     for sql in [
         "DELETE FROM delivery WHERE sink_id IN (SELECT id FROM sink) AND seq = ?1",
         "DELETE FROM attempt WHERE seq = ?1",
@@ -174,7 +189,12 @@ fn prune_removed_keys(connection: &Connection, now: Timestamp, retention: Durati
     let old: Vec<(i64, Vec<u8>, i64)> = rows.collect::<Result<_, _>>().map_err(&doing)?;
     for (source, key, revision) in &old {
         connection
-            .execute("UPDATE source SET pruned_revision = max(pruned_revision, ?2) WHERE id = ?1", [source, revision])
+            .execute(
+                // A poll under way counts from the revision before, and would give a pruned one again: it ends with a
+                // conflict, and the next one counts from this.
+                "UPDATE source SET pruned_revision = ?2, epoch = epoch + 1 WHERE id = ?1 AND pruned_revision < ?2",
+                [source, revision],
+            )
             .map_err(&doing)?;
         connection
             .execute("DELETE FROM known WHERE source_id = ?1 AND key = ?2", params![source, key])

@@ -209,8 +209,8 @@ fn count_what_is_there(connection: &Connection, shared: &Shared) -> Result<()> {
     shared.has_actions.store(read("SELECT EXISTS (SELECT 1 FROM action)")? == 1, Ordering::Relaxed);
     let mut statement = connection
         .prepare(
-            "SELECT id, (SELECT count(*) FROM delivery WHERE sink_id = sink.id AND state = 0)
-                      + (SELECT count(*) FROM delivery WHERE sink_id = sink.id AND state IN (1, 2, 3)) FROM sink",
+            "SELECT id, (SELECT count(*) FROM delivery INDEXED BY delivery_pending WHERE sink_id = sink.id AND state = 0)
+                      + (SELECT count(*) FROM delivery INDEXED BY delivery_busy WHERE sink_id = sink.id AND state IN (1, 2, 3)) FROM sink",
         )
         .map_err(sqlite("count the backlog"))?;
     let rows = statement

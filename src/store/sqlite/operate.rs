@@ -5,12 +5,13 @@ use std::collections::HashMap;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
-use super::code::{CANCELLED, DEAD, DELIVERED, RETRYING};
+use super::code::{CANCELLED, DEAD, DELIVERED, RETRYING, key_hash};
 use super::failure::sqlite;
 use super::reader::find_event;
 use super::round::{ACCEPTED_NEW, ACCEPTED_PLACE, ACCEPTED_REMOVALS, SILENT_NEW, SILENT_REMOVALS};
 use super::writer::Durability;
 use super::{Names, SqliteStore, action, queue};
+use crate::change::Key;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventId;
@@ -154,7 +155,7 @@ impl Operating<'_> {
     /// The dead letters a filter means, as (sink, event number).
     fn dead_letters(&self, filter: &DeadFilter) -> Result<Vec<(i64, i64)>> {
         let mut sql = String::from(
-            "SELECT d.sink_id, d.seq FROM delivery d WHERE d.state = 5 AND d.sink_id IN (SELECT id FROM sink)",
+            "SELECT d.sink_id, d.seq FROM delivery d INDEXED BY delivery_dead WHERE d.state = 5 AND d.sink_id IN (SELECT id FROM sink)",
         );
         let mut values = Vec::new();
         if let Some(sink) = &filter.sink {
@@ -208,13 +209,18 @@ impl Operating<'_> {
             .optional()
             .map_err(&doing)?;
         let Some((source, key)) = place else { return Ok(false) };
+        let delivered = "CROSS JOIN delivery d ON d.sink_id = ?3 AND d.seq = e.seq
+                    WHERE e.source_id = ?1 AND e.key = ?2 AND d.state = ?5";
+        // By the look-up where it reaches, else by reading the tail behind it.
+        let sql = format!(
+            "SELECT EXISTS (SELECT 1 FROM event_lookup l CROSS JOIN event e ON e.seq = l.seq {delivered}
+                    AND l.hash = ?6 AND l.seq > ?4)
+                 OR EXISTS (SELECT 1 FROM event e {delivered}
+                    AND e.seq > max(?4, coalesce((SELECT value FROM meta WHERE name = 'looked_up'), 0)))"
+        );
+        let hash = key_hash(source, &Key::from(key.clone()));
         self.connection
-            .query_row(
-                "SELECT EXISTS (SELECT 1 FROM known k JOIN delivery d ON d.seq = k.seq AND d.sink_id = ?3
-                    WHERE k.source_id = ?1 AND k.key = ?2 AND k.seq > ?4 AND d.state = ?5)",
-                params![source, key, sink, seq, DELIVERED],
-                |row| row.get(0),
-            )
+            .query_row(&sql, params![source, key, sink, seq, DELIVERED, hash], |row| row.get(0))
             .map_err(&doing)
     }
 
@@ -319,7 +325,6 @@ impl Names {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::change::Key;
     use crate::setting::SourceName;
     use crate::source::{Accepted, Hold, HoldReason};
     use crate::store::{CommitPage, Lease, NewRefused, PollEnded, SourceRegistration, Store};

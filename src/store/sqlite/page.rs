@@ -4,12 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use rusqlite::{Connection, params};
+use rusqlite::{Connection, OptionalExtension, params};
 
 use super::code::{
     PARKED, PENDING, RETRYING, SUPERSEDED, count, int, key_hash, kind_code, nature_code, presence, tuple_bytes,
 };
 use super::failure::sqlite;
+use super::queue::release_keys_of;
 use super::round::check_epoch;
 use super::writer::Durability;
 use super::{Names, Shared, SqliteStore};
@@ -50,7 +51,8 @@ impl PageWrite<'_> {
             let seq = shared.next_seq.fetch_add(1, Ordering::Relaxed);
             self.event(new, seq)?;
             self.deliveries(new, seq, &mut backlog)?;
-            if let Some(tuple) = &new.action_tuple {
+            // What goes to nobody is never delivered: its file stays where it is.
+            if let Some(tuple) = new.action_tuple.as_ref().filter(|_| !new.deliveries.is_empty()) {
                 self.action(&new.event.key, seq, &tuple_bytes(tuple))?;
                 shared.has_actions.store(true, Ordering::Relaxed);
             }
@@ -133,18 +135,22 @@ impl PageWrite<'_> {
 
     /// The key's event before this one is not sent any more, unless it is under way.
     fn supersede(&self, sink_id: i64, key: &Key) -> Result<i64> {
-        let changed = self
+        let older: Option<i64> = self
             .connection
             .prepare_cached(
                 "UPDATE delivery SET state = ?3, next_at = NULL
                  WHERE sink_id = ?1 AND state IN (?4, ?5, ?6)
-                   AND seq = (SELECT seq FROM known WHERE source_id = ?2 AND key = ?7)",
+                   AND seq = (SELECT seq FROM known WHERE source_id = ?2 AND key = ?7) RETURNING seq",
             )
             .and_then(|mut s| {
-                s.execute(params![sink_id, self.source_id, SUPERSEDED, PENDING, RETRYING, PARKED, key.as_bytes()])
+                let values = params![sink_id, self.source_id, SUPERSEDED, PENDING, RETRYING, PARKED, key.as_bytes()];
+                s.query_row(values, |row| row.get(0)).optional()
             })
             .map_err(sqlite("supersede an older version"))?;
-        Ok(i64::try_from(changed).unwrap_or(i64::MAX))
+        let Some(older) = older else { return Ok(0) };
+        // It will never be settled, so nobody else frees what is parked behind it.
+        release_keys_of(self.connection, sink_id, older)?;
+        Ok(1)
     }
 
     fn action(&self, key: &Key, seq: u64, tuple: &[u8]) -> Result<()> {

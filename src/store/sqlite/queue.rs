@@ -448,13 +448,14 @@ fn recover(connection: &Connection, now: Timestamp) -> Result<u64> {
         .execute(
             "INSERT OR REPLACE INTO attempt (seq, sink_id, number, at, outcome, summary)
              SELECT seq, sink_id, attempts, coalesce(last_at, ?1), 'unknown', 'the process ended during the attempt; it may have arrived'
-             FROM delivery WHERE sink_id IN (SELECT id FROM sink) AND state IN (1, 2, 3) AND state = 1",
+             FROM delivery INDEXED BY delivery_busy
+             WHERE sink_id IN (SELECT id FROM sink) AND state IN (1, 2, 3) AND state = 1",
             [now.nanos()],
         )
         .map_err(&doing)?;
     let recovered = connection
         .execute(
-            "UPDATE delivery SET state = 2, next_at = ?1, outcome = 'unknown',
+            "UPDATE delivery INDEXED BY delivery_busy SET state = 2, next_at = ?1, outcome = 'unknown',
                     summary = 'the process ended during the attempt; it may have arrived'
              WHERE sink_id IN (SELECT id FROM sink) AND state IN (1, 2, 3) AND state = 1",
             [now.nanos()],

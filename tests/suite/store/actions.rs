@@ -96,3 +96,14 @@ fn a_failed_action_is_due_later_and_an_impossible_one_never() {
         assert!(line.expect("told").contains("no permission"));
     });
 }
+
+#[test]
+fn what_goes_to_nobody_has_no_action() {
+    each_store(|f| {
+        let mut lease = begin(&*f.store);
+        with_action(f, &mut lease, "unrouted", &[]);
+        with_action(f, &mut lease, "a", &["load"]);
+        register(&*f.store, &["orders", "stock"], &["erp"]);
+        assert_eq!(due(f).iter().map(|action| action.key.shown()).collect::<Vec<_>>(), ["a"]);
+    });
+}

@@ -171,3 +171,15 @@ fn deliveries_to_a_sink_that_is_gone_become_dead_letters() {
         assert_eq!(claim(&*f.store, "load", 9, at(1)).len(), 1);
     });
 }
+
+#[test]
+fn a_dead_letter_is_old_once_any_later_one_of_its_key_arrived() {
+    each_store(|f| {
+        let mut lease = begin(&*f.store);
+        commit(&*f.store, &mut lease, &["a", "a", "a"], &["erp"]);
+        settle(&*f.store, "erp", &claim(&*f.store, "erp", 1, at(1)), State::Dead);
+        settle(&*f.store, "erp", &claim(&*f.store, "erp", 1, at(1)), State::Delivered);
+        let retry = highwater::store::Operation::DeadRetry(highwater::store::DeadFilter::default());
+        assert_eq!(f.store.operate(&retry, at(2)).expect("retry"), 0, "the third has yet to arrive, the second did");
+    });
+}

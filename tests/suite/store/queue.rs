@@ -258,3 +258,65 @@ fn a_newer_version_supersedes_older_undelivered_ones_but_not_what_is_under_way()
         assert_eq!(claim(&*f.store, "erp", 9, at(1))[0].event.sequence, 4);
     });
 }
+
+/// Commits one event of `key`, with a second key or instead of the older ones of its key.
+fn commit_one(f: &Fixture, lease: &mut Lease, key: &str, also: Option<&str>, supersedes: bool) {
+    let mut new = new_event(lease, key, &["erp"]);
+    new.deliveries[0].order_also = also.map(order);
+    new.supersedes = supersedes;
+    let known = vec![(new.event.key.clone(), known(new.event.revision))];
+    f.store.commit_page(lease, CommitPage { events: vec![new], known, ..CommitPage::default() }).expect("commit");
+}
+
+#[test]
+fn what_waits_for_a_superseded_delivery_is_free_again() {
+    each_store(|f| {
+        let mut lease = begin(&*f.store);
+        commit_one(f, &mut lease, "a", None, true);
+        let first = claim(&*f.store, "erp", 9, at(1));
+        commit_one(f, &mut lease, "b", Some("a"), true);
+        assert!(claim(&*f.store, "erp", 9, at(1)).is_empty(), "the renamed one waits for its old key");
+        settle(&*f.store, "erp", &first, State::Retrying);
+        commit_one(f, &mut lease, "a", None, true);
+        let renamed = claim(&*f.store, "erp", 9, at(2));
+        assert_eq!(keys(&renamed), ["b"]);
+        settle(&*f.store, "erp", &renamed, State::Delivered);
+        let newest = claim(&*f.store, "erp", 9, at(2));
+        assert_eq!((keys(&newest), newest[0].event.sequence), (vec!["a".to_owned()], 3));
+    });
+}
+
+fn hold_after_dead(f: &Fixture) -> Vec<Claim> {
+    let holding = Claiming { hold_after_dead: true, ..claiming(9, at(1)) };
+    f.store.turn(&sink("erp"), Vec::new(), &holding).expect("claim")
+}
+
+fn dead_with_a_follower(f: &Fixture) {
+    let mut lease = begin(&*f.store);
+    commit(&*f.store, &mut lease, &["a", "a"], &["erp"]);
+    let dead = hold_after_dead(f).iter().map(|claim| settled(claim, State::Dead)).collect();
+    let holding = Claiming { hold_after_dead: true, ..claiming(9, at(1)) };
+    assert!(f.store.turn(&sink("erp"), dead, &holding).expect("settle").is_empty());
+}
+
+#[test]
+fn what_a_dead_letter_held_goes_on_when_after_dead_is_edited() {
+    each_store(|f| {
+        dead_with_a_follower(f);
+        register(&*f.store, &["orders", "stock"], &["erp", "load"]);
+        assert!(hold_after_dead(f).is_empty(), "still held");
+        register(&*f.store, &["orders", "stock"], &["erp", "load"]);
+        assert_eq!(keys(&claim(&*f.store, "erp", 9, at(1))), ["a"]);
+    });
+}
+
+#[test]
+fn what_a_dead_letter_held_goes_on_when_the_dead_letter_is_pruned() {
+    each_store(|f| {
+        dead_with_a_follower(f);
+        let day = Duration::from_secs(86_400);
+        let keeping = highwater::store::Keeping { delivered_for: day, dead_for: day, pruning: true, step_max: 100 };
+        while f.store.keep(&keeping, at(10 * 86_400)).expect("keep").more {}
+        assert_eq!(hold_after_dead(f).len(), 1);
+    });
+}

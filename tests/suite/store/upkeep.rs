@@ -133,3 +133,18 @@ fn a_reader_sees_what_is_committed_while_the_writer_goes_on() {
         }
     });
 }
+
+#[test]
+fn a_poll_under_way_gives_no_pruned_revision_again() {
+    each_store(|f| {
+        let mut lease = begin(&*f.store);
+        let gone = Known { presence: Presence::Removed, ..known(7) };
+        let known = vec![(Key::from("gone"), gone)];
+        f.store.commit_page(&lease, CommitPage { known, now: at(0), ..CommitPage::default() }).expect("commit");
+        keep(f, at(31 * DAY));
+        let events = vec![new_event(&mut lease, "gone", &["erp"])];
+        let late =
+            f.store.commit_page(&lease, CommitPage { events, ..CommitPage::default() }).expect_err("pruned since");
+        assert_eq!(late.kind(), highwater::error::ErrorKind::Conflict);
+    });
+}
