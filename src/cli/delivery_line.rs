@@ -60,9 +60,14 @@ impl Holds {
             return None;
         }
         let hold = self.sinks.get(&delivery.sink).and_then(|hold| sink_held(&delivery.sink, hold, self.now));
-        let first = delivery
-            .blocked_by
-            .map(|first| format!("{first} comes first; \"highwater deliveries show {first}\" says what it waits for"));
+        let first = delivery.blocked_by.map(|first| {
+            let remedy = if delivery.blocked_by_dead {
+                format!("is dead and comes first; \"highwater dead retry {first}\" or \"dead drop {first}\" ends it")
+            } else {
+                format!("comes first; \"highwater deliveries show {first}\" says what it waits for")
+            };
+            format!("{first} {remedy}")
+        });
         hold.or(first)
     }
 }
@@ -161,6 +166,7 @@ pub mod tests {
             attempts: 2,
             next_at: Some(Timestamp::from_millis(60_000)),
             blocked_by: None,
+            blocked_by_dead: false,
             dead_reason: None,
             last_at: Some(Timestamp::from_millis(1_000)),
             last: Some("503 Service Unavailable".into()),

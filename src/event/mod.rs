@@ -6,7 +6,7 @@ pub mod id;
 pub mod spool;
 
 pub use id::{EventId, Identity};
-pub use spool::{Spool, SpoolWriter};
+pub use spool::{Captures, Spool, SpoolWriter};
 
 use crate::change::{Content, Fingerprint, Key, Kind, Nature};
 use crate::clock::Timestamp;

@@ -1,12 +1,13 @@
 //! The spool: the folder in which large content waits for its deliveries. Writes are complete and synced before the
 //! transaction that names them; what no transaction names is an orphan and is cleaned at start.
 
+use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use crate::change::Content;
 use crate::change::content::INLINE_BYTES_MAX;
@@ -62,7 +63,7 @@ impl Spool {
 
     /// A writer that keeps small contents in memory and puts large ones into the spool.
     pub fn writer(&self) -> SpoolWriter {
-        SpoolWriter { spool: self.clone(), small: Vec::new(), large: None, written: 0 }
+        SpoolWriter { spool: self.clone(), small: Vec::new(), large: None, written: 0, captures: None }
     }
 
     /// Fails with `Full` when `more` bytes would pass `spool_max`, or leave less than `min_free` on the disk.
@@ -176,6 +177,7 @@ pub struct SpoolWriter {
     small: Vec<u8>,
     large: Option<Large>,
     written: u64,
+    captures: Option<Arc<Mutex<HashSet<String>>>>,
 }
 
 #[derive(Debug)]
@@ -231,7 +233,56 @@ impl SpoolWriter {
         folder.sync_all().map_err(|e| Error::io(context("sync folder of"), e))?;
         large.file = None;
         self.spool.inner.used.fetch_add(self.written, Ordering::Relaxed);
+        if let Some(captures) = &self.captures {
+            captures.lock().expect("no holder of the captures panics").insert(large.name.clone());
+        }
         Ok(Content::Spooled { name: std::mem::take(&mut large.name), size: self.written })
+    }
+}
+
+/// The contents that one poll has put into the spool. What no transaction has named when this is dropped is removed: a
+/// poll that ends early leaves no room taken.
+#[derive(Debug)]
+pub struct Captures {
+    spool: Spool,
+    unnamed: Arc<Mutex<HashSet<String>>>,
+}
+
+impl Captures {
+    /// None yet.
+    pub fn new(spool: Spool) -> Self {
+        Self { spool, unnamed: Arc::default() }
+    }
+
+    /// The spool they are in.
+    pub fn spool(&self) -> &Spool {
+        &self.spool
+    }
+
+    /// A writer whose content belongs to these until it is named.
+    pub fn writer(&self) -> SpoolWriter {
+        SpoolWriter { captures: Some(Arc::clone(&self.unnamed)), ..self.spool.writer() }
+    }
+
+    /// A transaction names this content: it is not ours any more.
+    pub fn named(&self, name: &str) {
+        self.unnamed.lock().expect("no holder of the captures panics").remove(name);
+    }
+
+    /// Removes a content that nobody needs.
+    pub fn discard(&self, name: &str) {
+        self.named(name);
+        if let Err(error) = self.spool.remove(name) {
+            // An orphan costs room until the next start, nothing else.
+            tracing::warn!(%error, "a spool file that is not needed stays until the next start");
+        }
+    }
+}
+
+impl Drop for Captures {
+    fn drop(&mut self) {
+        let left = std::mem::take(&mut *self.unnamed.lock().expect("no holder of the captures panics"));
+        left.iter().for_each(|name| self.discard(name));
     }
 }
 
@@ -288,6 +339,28 @@ mod tests {
         let removed = spool.clean(|name| Ok(name == "old-2.bin")).expect("clean");
         assert_eq!(removed, 2);
         assert_eq!(spool.bytes_used(), 11);
+    }
+
+    #[test]
+    fn what_a_poll_captured_and_no_transaction_named_is_removed_with_it() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let spool = spool(folder.path(), u64::MAX);
+        let captures = Captures::new(spool.clone());
+        let capture = || {
+            let mut writer = captures.writer();
+            writer.write(&vec![1; INLINE_BYTES_MAX + 1]).expect("write");
+            match writer.finish().expect("finish") {
+                Content::Spooled { name, .. } => name,
+                Content::Inline(_) => panic!("it is large"),
+            }
+        };
+        let (kept, _left) = (capture(), capture());
+        captures.named(&kept);
+        drop(captures);
+        let there: Vec<_> =
+            fs::read_dir(spool.folder()).expect("list").map(|e| e.expect("an entry").file_name()).collect();
+        assert_eq!(there, [kept.as_str()]);
+        assert_eq!(spool.bytes_used(), INLINE_BYTES_MAX as u64 + 1);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use crate::change::{Content, Decision, Entry, Key, Kind, Known, Nature, Policy, 
 use crate::clock::{Clock, Timestamp};
 use crate::error::Result;
 use crate::event::body::Statement;
-use crate::event::{Event, Identity, Spool, SpoolWriter};
+use crate::event::{Captures, Event, Identity, SpoolWriter};
 use crate::setting::SourceName;
 use crate::source::{Block, Ledger, Page};
 use crate::store::{CommitPage, Lease, Memory, NewEvent, NewRefused, Store};
@@ -37,8 +37,8 @@ pub struct PollLedger<'a> {
     pub store: &'a dyn Memory,
     /// Where pages go.
     pub outlet: &'a mut dyn Outlet,
-    /// Where contents are captured.
-    pub spool: &'a Spool,
+    /// The contents captured so far that no commit has named.
+    pub captured: Captures,
     /// Whether contents are captured when a sink takes them: not when nothing will be stored.
     pub captures: bool,
     /// Time.
@@ -220,15 +220,6 @@ impl PollLedger<'_> {
         self.tally.told += 1;
         Ok(())
     }
-
-    fn discard(&self, unused: &[String]) {
-        for name in unused {
-            if let Err(error) = self.spool.remove(name) {
-                // An orphan costs room until the next start, nothing else.
-                tracing::warn!(source = %self.plan.name, %error, "a spool file that is not needed stays until the next start");
-            }
-        }
-    }
 }
 
 /// A settled version needs no memory: it is behind SAFE and never read again.
@@ -268,11 +259,11 @@ impl Ledger for PollLedger<'_> {
     }
 
     fn content_writer(&mut self) -> Result<Option<SpoolWriter>> {
-        Ok((self.captures && self.plan.routes.takes_content()).then(|| self.spool.writer()))
+        Ok((self.captures && self.plan.routes.takes_content()).then(|| self.captured.writer()))
     }
 
     fn scratch(&mut self) -> Result<File> {
-        self.spool.scratch()
+        self.captured.spool().scratch()
     }
 
     fn commit(&mut self, page: Page) -> Result<()> {
@@ -291,11 +282,10 @@ impl Ledger for PollLedger<'_> {
         if let Err(error) = self.outlet.put(&self.lease, commit) {
             self.lease.sequence = sequence;
             self.tally = tally;
-            self.discard(&spooled);
-            self.discard(&unused);
             return Err(error);
         }
-        self.discard(&unused);
+        spooled.iter().for_each(|name| self.captured.named(name));
+        unused.iter().for_each(|name| self.captured.discard(name));
         self.tally.pages += 1;
         self.lease.knows_nothing &= !remembers;
         if cursor.is_some() {
@@ -318,6 +308,7 @@ mod tests {
     use super::*;
     use crate::change::{Facts, Fingerprint};
     use crate::clock::SystemClock;
+    use crate::event::Spool;
     use crate::setting::Interval;
     use crate::source::settings::{
         Schedule, Settle, SourceKind, SourceSettings, SqliteSettings, Start, TableFrom, TableSettings, Unrouted,
@@ -361,7 +352,7 @@ mod tests {
             plan,
             store,
             outlet: &mut outlet,
-            spool,
+            captured: Captures::new(spool.clone()),
             captures: false,
             clock: &clock,
             nature: Nature::File,

@@ -7,7 +7,7 @@ use super::plan::SourcePlan;
 use crate::change::{Key, Policy};
 use crate::clock::{Clock, Stop};
 use crate::error::Result;
-use crate::event::{Event, Spool};
+use crate::event::{Captures, Event, Spool};
 use crate::source::{Accepted, Look, Looked, NoProgress, Patience, Scope, Source};
 use crate::store::{CommitPage, Lease, Memory};
 
@@ -77,7 +77,7 @@ pub fn peek(
         plan,
         store,
         outlet: &mut outlet,
-        spool: &spool,
+        captured: Captures::new(spool),
         captures: false,
         clock,
         nature,

@@ -11,7 +11,7 @@ use super::plan::SourcePlan;
 use crate::change::{Key, Policy};
 use crate::clock::{Clock, Stop, Timestamp};
 use crate::error::{ErrorKind, Result};
-use crate::event::Spool;
+use crate::event::{Captures, Spool};
 use crate::source::{Accepted, Hold, HoldReason, Look, Looked, Patience, Progress, Scope, Source};
 use crate::store::{Lease, PollEnded, Store};
 
@@ -167,7 +167,7 @@ impl Poller {
             plan: &self.plan,
             store: &*self.store,
             outlet: &mut outlet,
-            spool: &self.spool,
+            captured: Captures::new(self.spool.clone()),
             captures: true,
             clock: &*self.clock,
             nature,

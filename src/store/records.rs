@@ -132,6 +132,8 @@ pub struct DeliveryRecord {
     pub next_at: Option<Timestamp>,
     /// The event that must be settled before this one.
     pub blocked_by: Option<EventId>,
+    /// Whether that event is a dead letter, which keeps its key until an operator decides.
+    pub blocked_by_dead: bool,
     /// Why it is dead.
     pub dead_reason: Option<String>,
     /// When the last attempt began.

@@ -8,6 +8,7 @@ mod delivering;
 mod folder;
 mod listening;
 mod operating;
+mod promise;
 mod running;
 mod sending;
 mod store;

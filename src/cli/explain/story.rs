@@ -2,7 +2,7 @@
 
 use std::fmt::Display;
 
-use crate::change::{Key, Known, Presence};
+use crate::change::{Key, Kind, Known, Presence};
 use crate::cli::attempts::oldest_first;
 use crate::cli::delivery_line::{Holds, in_force, paused, story};
 use crate::cli::listing::{seconds, time};
@@ -31,7 +31,7 @@ pub fn tell(records: &dyn Records, source: &SourceName, key: &Key, now: Timestam
     print("source", stored.iter().flat_map(|record| source_lines(record, now)), out)?;
     let known = records.known(source, std::slice::from_ref(key))?.into_iter().next().flatten();
     let newest = newest_events(records, source, key)?;
-    print("known", known_lines(known.as_ref(), newest.len()), out)?;
+    print("known", known_lines(known.as_ref(), newest.first().map(|record| record.event.kind)), out)?;
     let waiting = records.waiting(source)?.into_iter().filter(|waiting| waiting.key == *key);
     print("waiting", waiting.map(|it| waiting_line(&it.reason, it.since, it.until)), out)?;
     let mut refused = None;
@@ -64,9 +64,9 @@ fn source_lines(record: &SourceRecord, now: Timestamp) -> Vec<String> {
     lines
 }
 
-fn known_lines(known: Option<&Known>, events: usize) -> Vec<String> {
+fn known_lines(known: Option<&Known>, newest: Option<Kind>) -> Vec<String> {
     let Some(known) = known else {
-        let why = if events == 0 { "never told" } else { "nothing is kept: the cursor is beyond what was told" };
+        let why = if newest.is_none() { "never told" } else { "nothing is kept: the cursor is beyond what was told" };
         return vec![why.into()];
     };
     let told = match (known.revision, known.fingerprint) {
@@ -77,6 +77,8 @@ fn known_lines(known: Option<&Known>, events: usize) -> Vec<String> {
     let presence = match known.presence {
         Presence::Present => "there at the last look",
         Presence::Absent => "gone at the last look; that is not told",
+        // Nothing is told of what we took away ourselves.
+        Presence::Removed if newest.is_some_and(|kind| kind != Kind::Removed) => "taken away by its after-action",
         Presence::Removed => "gone at the last look; that was told",
     };
     vec![told, presence.into()]
@@ -138,8 +140,8 @@ mod tests {
 
     #[test]
     fn what_was_never_seen_what_was_only_remembered_and_what_was_told_are_told_apart() {
-        assert_eq!(known_lines(None, 0), ["never told"]);
-        assert!(known_lines(None, 1)[0].contains("the cursor is beyond"));
+        assert_eq!(known_lines(None, None), ["never told"]);
+        assert!(known_lines(None, Some(Kind::Upserted))[0].contains("the cursor is beyond"));
         let mut known = Known {
             fingerprint: None,
             revision: 0,
@@ -148,13 +150,16 @@ mod tests {
             note: Box::default(),
             size: 0,
         };
-        assert_eq!(known_lines(Some(&known), 0)[0], "only remembered, never told");
+        assert_eq!(known_lines(Some(&known), None)[0], "only remembered, never told");
         known.revision = 2;
         known.fingerprint = Some(Fingerprint::of(b""));
         known.presence = Presence::Absent;
-        let lines = known_lines(Some(&known), 1);
+        let lines = known_lines(Some(&known), Some(Kind::Changed));
         assert!(lines[0].starts_with("told as revision 2, sha256 e3b0c442"), "{lines:?}");
         assert!(lines[1].contains("not told"), "{lines:?}");
+        known.presence = Presence::Removed;
+        assert_eq!(known_lines(Some(&known), Some(Kind::Removed))[1], "gone at the last look; that was told");
+        assert_eq!(known_lines(Some(&known), Some(Kind::Changed))[1], "taken away by its after-action");
     }
 
     #[test]

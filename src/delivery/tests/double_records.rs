@@ -29,6 +29,7 @@ pub fn delivery(seq: u64, state: State) -> DeliveryRecord {
         attempts: 1,
         next_at: None,
         blocked_by: None,
+        blocked_by_dead: false,
         dead_reason: None,
         last_at: None,
         last: None,

@@ -3,7 +3,7 @@
 use rusqlite::{Connection, OptionalExtension, Row, params};
 
 use super::SqliteStore;
-use super::code::{count, int, kind_of, nature_of, tuple_of};
+use super::code::{int, kind_of, nature_of, tuple_of};
 use super::failure::sqlite;
 use super::queue::unsettled;
 use super::writer::Durability;
@@ -168,7 +168,8 @@ fn finish(connection: &Connection, source_id: i64, key: &Key) -> Result<()> {
     let values = params![source_id, key.as_bytes(), DONE_DEAD, DUE_DEAD];
     connection
         .execute(
-            "UPDATE action SET state = ?3, journaled = NULL, target = NULL, note = NULL
+            "UPDATE action SET state = ?3, journaled = NULL, target = NULL,
+                    note = CASE WHEN target IS NOT NULL THEN 'moved to ' || CAST(target AS TEXT) END
              WHERE source_id = ?1 AND key = ?2 AND state = ?4",
             values,
         )
@@ -184,23 +185,24 @@ fn finish(connection: &Connection, source_id: i64, key: &Key) -> Result<()> {
 
 /// The after-action of one key, as a line for people.
 pub(super) fn describe(connection: &Connection, source_id: i64, key: &Key) -> Result<Option<String>> {
-    let row: Option<(i64, i64, Option<String>)> = connection
+    let row: Option<(Vec<u8>, i64, Option<String>)> = connection
         .query_row(
-            "SELECT seq, state, note FROM action WHERE source_id = ?1 AND key = ?2",
+            "SELECT e.id, a.state, a.note FROM action a JOIN event e ON e.seq = a.seq WHERE a.source_id = ?1 AND a.key = ?2",
             params![source_id, key.as_bytes()],
             |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)),
         )
         .optional()
         .map_err(sqlite("read an after-action"))?;
-    Ok(row.map(|(seq, state, note)| {
+    Ok(row.map(|(id, state, note)| {
         let what = match state {
             WAITS => "waits until every delivery is final",
             DUE_DELIVERED => "on_delivered is due",
             DUE_DEAD => "on_dead is due",
-            DONE_DEAD => "on_dead is done; on_delivered follows if a retry succeeds",
+            DONE_DEAD => "on_dead is done, on_delivered follows if a retry succeeds",
             _ => "can't be done",
         };
         let note = note.map(|n| format!(": {n}")).unwrap_or_default();
-        format!("after-action of event {}: {what}{note}", count(seq))
+        let event = EventId::from_slice(&id).unwrap_or(EventId([0; 20]));
+        format!("after-action of {event}: {what}{note}")
     }))
 }

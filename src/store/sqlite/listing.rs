@@ -10,6 +10,7 @@ use super::reader::{SqliteRecords, find_event};
 use crate::change::Key;
 use crate::error::Result;
 use crate::event::EventId;
+use crate::setting::SourceName;
 use crate::store::State;
 use crate::store::records::{AttemptRecord, DeliveryFilter, DeliveryRecord};
 
@@ -27,14 +28,15 @@ impl Conditions {
         self.values.push(value.into());
     }
 
-    /// Only events of this key: by the look-up where it reaches, else in the tail behind it.
-    pub fn and_key(&mut self, source_id: i64, key: &Key) {
-        self.and(
-            "(e.seq IN (SELECT seq FROM event_lookup WHERE hash = ?)
-              OR e.seq > coalesce((SELECT value FROM meta WHERE name = 'looked_up'), 0))",
-            key_hash(source_id, key),
+    /// Only events of this key, in any of these sources: by the look-up where it reaches, else in the tail behind it.
+    pub fn and_key(&mut self, sources: &[i64], key: &Key) {
+        let hashes: Vec<String> = sources.iter().map(|source| key_hash(*source, key).to_string()).collect();
+        let known = format!(
+            "(e.seq IN (SELECT seq FROM event_lookup WHERE hash IN ({}))
+              OR e.seq > coalesce((SELECT value FROM meta WHERE name = 'looked_up'), 0)) AND e.key = ?",
+            hashes.join(", ")
         );
-        self.and("e.key = ?", key.as_bytes().to_vec());
+        self.and(&known, key.as_bytes().to_vec());
     }
 
     pub fn limit(&mut self, limit: Option<usize>) {
@@ -60,6 +62,7 @@ impl SqliteRecords {
             attempts: row.get(6)?,
             next_at: next.map(time),
             blocked_by: None,
+            blocked_by_dead: false,
             dead_reason: row.get(8)?,
             last_at: last.map(time),
             last: row.get(10)?,
@@ -67,31 +70,60 @@ impl SqliteRecords {
         Ok((record, row.get(11)?, row.get(12)?))
     }
 
-    /// The earliest event that keeps this delivery's key busy.
-    pub(super) fn blocked_by(
+    /// Notes which earlier event keeps this delivery's key busy, or which dead letter holds it.
+    pub(super) fn note_blocked(
         &self,
-        record: &DeliveryRecord,
+        record: &mut DeliveryRecord,
         order: Option<i64>,
         also: Option<i64>,
-    ) -> Result<Option<EventId>> {
+        is_parked: bool,
+    ) -> Result<()> {
         if record.state != State::Pending {
-            return Ok(None);
+            return Ok(());
         }
-        let sink_id = self.sink_id(&record.sink)?;
-        for key in [order, also].into_iter().flatten() {
-            let found: Option<Vec<u8>> = self
-                .connection
-                .prepare_cached(
-                    "SELECT e.id FROM delivery d JOIN event e ON e.seq = d.seq
-                     WHERE d.sink_id = ?1 AND d.order_key = ?2 AND d.seq < ?3 AND d.state IN (1, 2, 3) ORDER BY d.seq LIMIT 1",
-                )
-                .and_then(|mut s| s.query_row(params![sink_id, key, int(record.seq)], |row| row.get(0)).optional())
-                .map_err(sqlite("look what blocks a delivery"))?;
-            if let Some(id) = found {
-                return Ok(EventId::from_slice(&id));
+        for (index, condition, is_dead) in
+            [("delivery_busy", "d.state IN (1, 2, 3)", false), ("delivery_dead", "d.state = 5", true)]
+        {
+            // Without `after_dead = "hold"` a dead letter keeps nobody waiting, and nothing is parked behind it.
+            if is_dead && !is_parked {
+                return Ok(());
+            }
+            let sql = format!(
+                "SELECT e.id FROM delivery d INDEXED BY {index} JOIN event e ON e.seq = d.seq
+                 WHERE d.sink_id = ?1 AND d.order_key = ?2 AND d.seq < ?3 AND {condition} ORDER BY d.seq LIMIT 1"
+            );
+            let sink_id = self.sink_id(&record.sink)?;
+            for key in [order, also].into_iter().flatten() {
+                let found: Option<Vec<u8>> = self
+                    .connection
+                    .prepare_cached(&sql)
+                    .and_then(|mut s| s.query_row(params![sink_id, key, int(record.seq)], |row| row.get(0)).optional())
+                    .map_err(sqlite("look what blocks a delivery"))?;
+                if let Some(id) = found {
+                    (record.blocked_by, record.blocked_by_dead) = (EventId::from_slice(&id), is_dead);
+                    return Ok(());
+                }
             }
         }
-        Ok(None)
+        Ok(())
+    }
+
+    /// Only events of this source and this key; a key alone is looked for in every source.
+    pub(super) fn place_conditions(
+        &self,
+        source: Option<&SourceName>,
+        key: Option<&Key>,
+        conditions: &mut Conditions,
+    ) -> Result<()> {
+        let mut sources: Vec<i64> = self.names.sources.values().copied().collect();
+        if let Some(source) = source {
+            sources = vec![self.source_id(source)?];
+            conditions.and("e.source_id = ?", sources[0]);
+        }
+        if let Some(key) = key {
+            conditions.and_key(&sources, key);
+        }
+        Ok(())
     }
 
     pub(super) fn delivery_conditions(&self, filter: &DeliveryFilter) -> Result<Option<Conditions>> {
@@ -104,13 +136,7 @@ impl SqliteRecords {
         if let Some(sink) = &filter.sink {
             conditions.and("d.sink_id = ?", self.sink_id(sink)?);
         }
-        if let Some(source) = &filter.source {
-            let id = self.source_id(source)?;
-            conditions.and("e.source_id = ?", id);
-            if let Some(key) = &filter.key {
-                conditions.and_key(id, key);
-            }
-        }
+        self.place_conditions(filter.source.as_ref(), filter.key.as_ref(), &mut conditions)?;
         match filter.state {
             Some(State::Pending) => conditions.and("d.state IN (0, 3) AND 1 = ?", 1_i64),
             Some(state) => conditions.and("d.state = ?", state_code(state)),

@@ -18,6 +18,7 @@ mod schema;
 mod writer;
 
 use std::collections::HashMap;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
@@ -105,7 +106,9 @@ impl SqliteStore {
             std::fs::create_dir_all(folder)
                 .map_err(|e| Error::io(format!("make the store's folder {}", folder.display()), e))?;
         }
-        place::exists(path)?;
+        if place::exists(path)? {
+            free_sidecars(path)?;
+        }
         let mut connection = open_connection(path, OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE)?;
         let named = |e: Error| e.while_doing(format!("open store {}", path.display()));
         // Before anything is set: a database that is not ours stays as it is.
@@ -116,7 +119,7 @@ impl SqliteStore {
         let shared = Arc::new(Shared::default());
         count_what_is_there(&connection, &shared).map_err(named)?;
         let names = load_names(&connection).map_err(named)?;
-        let writer = Writer::start(connection)?;
+        let writer = Writer::start(connection, path)?;
         Ok(Self { path: path.to_owned(), writer, readers: Mutex::default(), names: RwLock::new(names), shared })
     }
 
@@ -179,9 +182,23 @@ fn prepare_writer(connection: &Connection) -> Result<()> {
 
 /// The store may hold partners' data: only its owner reads it.
 fn restrict_mode(path: &Path) -> Result<()> {
-    use std::os::unix::fs::PermissionsExt;
     let mode = std::fs::Permissions::from_mode(0o600);
     std::fs::set_permissions(path, mode).map_err(|e| Error::io(format!("restrict store {}", path.display()), e))
+}
+
+/// SQLite makes its files beside the store with the store's own mode. Those made while it was read-only would keep it
+/// read-only for ever.
+fn free_sidecars(path: &Path) -> Result<()> {
+    let is_locked = |path: &Path| std::fs::metadata(path).is_ok_and(|facts| facts.permissions().mode() & 0o200 == 0);
+    for suffix in ["-wal", "-shm"] {
+        let mut sidecar = path.as_os_str().to_owned();
+        sidecar.push(suffix);
+        let sidecar = PathBuf::from(sidecar);
+        if is_locked(&sidecar) && !is_locked(path) {
+            restrict_mode(&sidecar)?;
+        }
+    }
+    Ok(())
 }
 
 fn count_what_is_there(connection: &Connection, shared: &Shared) -> Result<()> {

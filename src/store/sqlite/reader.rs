@@ -1,10 +1,11 @@
 //! The reading side: views for commands, on a connection of their own that can't write.
 
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, OpenFlags, OptionalExtension, Row, params, params_from_iter};
 
-use super::code::{content_of, count, id_hash, int, kind_of, nature_of, time};
+use super::code::{PARKED, content_of, count, id_hash, int, kind_of, nature_of, time};
 use super::failure::sqlite;
 use super::listing::{Conditions, attempt_of};
 use super::round::{hold_of, load_lease, pause_of};
@@ -33,12 +34,15 @@ impl SqliteRecords {
     /// `NotFound` when there is no store yet.
     pub fn open(path: &Path) -> Result<Self> {
         if !place::exists(path)? {
-            let fact = format!("there is no store at {} yet; `highwater run` or `once` makes it", path.display());
-            return Err(Error::new(ErrorKind::NotFound, fact));
+            return Err(no_store_yet(path));
         }
         let connection = open_reading(path)?;
         let named = |e: Error| e.while_doing(format!("read store {}", path.display()));
         let version = schema::check(&connection).map_err(named)?;
+        if version == 0 {
+            // Whoever makes it is not that far yet.
+            return Err(no_store_yet(path));
+        }
         if version < schema::current_version() {
             let fact = format!(
                 "store {} has version {version}, this program reads {}; `highwater run` or `once` brings it up to date",
@@ -62,18 +66,42 @@ impl SqliteRecords {
     }
 }
 
-/// Read-only where the folder lets us; a WAL without its index file needs one writable open, which changes no data.
+fn no_store_yet(path: &Path) -> Error {
+    let fact = format!("there is no store at {} yet; `highwater run` or `once` makes it", path.display());
+    Error::new(ErrorKind::NotFound, fact)
+}
+
+/// Read-only where the folder lets us; a WAL without its index file needs one writable open, which changes no data. Where
+/// nothing may be written and there is no WAL, nobody writes, and the file alone is all there is.
 fn open_reading(path: &Path) -> Result<Connection> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY;
-    let opened = open_connection(path, flags).and_then(|connection| {
-        connection.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(())).map_err(sqlite("read the store"))?;
-        Ok(connection)
-    });
-    opened.or_else(|_| {
+    let opened = open_connection(path, flags).and_then(is_readable);
+    let opened = opened.or_else(|_| {
         let connection = open_connection(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
         connection.pragma_update(None, "query_only", true).map_err(sqlite("open the store for reading"))?;
-        Ok(connection)
+        is_readable(connection)
+    });
+    opened.or_else(|error| {
+        let mut wal = path.as_os_str().to_owned();
+        wal.push("-wal");
+        if Path::new(&wal).exists() {
+            return Err(error);
+        }
+        open_connection(&immutable(path), flags | OpenFlags::SQLITE_OPEN_URI).and_then(is_readable)
     })
+}
+
+fn is_readable(connection: Connection) -> Result<Connection> {
+    connection.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(())).map_err(sqlite("read the store"))?;
+    Ok(connection)
+}
+
+/// The path as a URI that says that nobody writes the file (sqlite.org/uri.html).
+fn immutable(path: &Path) -> PathBuf {
+    let plain = |byte: &u8| byte.is_ascii_alphanumeric() || b"/._-".contains(byte);
+    let escaped = |byte: u8| if plain(&byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") };
+    let path: String = path.as_os_str().as_bytes().iter().copied().map(escaped).collect();
+    PathBuf::from(format!("file:{path}?immutable=1"))
 }
 
 /// The number of an event: by the look-up where it reaches, else by reading the tail behind it.
@@ -242,13 +270,7 @@ impl Records for SqliteRecords {
 
     fn events(&self, filter: &EventFilter, each: &mut dyn FnMut(EventRecord) -> Result<bool>) -> Result<()> {
         let mut conditions = Conditions::default();
-        if let Some(source) = &filter.source {
-            let id = self.source_id(source)?;
-            conditions.and("e.source_id = ?", id);
-            if let Some(key) = &filter.key {
-                conditions.and_key(id, key);
-            }
-        }
+        self.place_conditions(filter.source.as_ref(), filter.key.as_ref(), &mut conditions)?;
         if let Some(since) = filter.since {
             conditions.and("e.time >= ?", since.nanos());
         }
@@ -284,7 +306,8 @@ impl Records for SqliteRecords {
         let mut rows = statement.query(params_from_iter(conditions.values)).map_err(&doing)?;
         while let Some(row) = rows.next().map_err(&doing)? {
             let (mut record, order, also) = self.delivery_of(row).map_err(&doing)?;
-            record.blocked_by = self.blocked_by(&record, order, also)?;
+            let is_parked = row.get::<_, i64>(5).map_err(&doing)? == PARKED;
+            self.note_blocked(&mut record, order, also, is_parked)?;
             if !each(record)? {
                 break;
             }

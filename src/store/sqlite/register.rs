@@ -32,6 +32,9 @@ impl SqliteStore {
             }
             let names = load_names(connection)?;
             let gone = wind_up_missing_sinks(connection, &names, &sinks)?;
+            for id in names.sinks.values() {
+                look_again_behind_dead(connection, *id)?;
+            }
             Ok((names, gone))
         })?;
         self.shared.add_backlog(&gone);
@@ -73,6 +76,19 @@ fn register_source(connection: &Connection, source: &SourceRegistration) -> Resu
             params![source.name.as_str(), source.kind],
         )
         .map_err(sqlite(&doing))?;
+    Ok(())
+}
+
+/// What waits behind a dead letter is looked at anew: `after_dead` may be another one than when it was parked.
+fn look_again_behind_dead(connection: &Connection, sink_id: i64) -> Result<()> {
+    connection
+        .execute(
+            "UPDATE delivery INDEXED BY delivery_busy SET state = 0
+             WHERE sink_id = ?1 AND state IN (1, 2, 3) AND state = 3 AND order_key IN
+                (SELECT order_key FROM delivery INDEXED BY delivery_dead WHERE sink_id = ?1 AND state = 5)",
+            [sink_id],
+        )
+        .map_err(sqlite("look again behind dead letters"))?;
     Ok(())
 }
 

@@ -1,13 +1,14 @@
 //! The one writer thread. Whoever wants to write hands in a step; steps that arrive together share one commit, each in
 //! a savepoint of its own, so that a failing one takes nobody with it. The caller gets its answer after the commit.
 
+use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 
 use rusqlite::Connection;
 
 use super::failure::sqlite;
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 
 /// Steps that may wait for the writer before their callers are slowed down.
 const STEPS_WAITING_MAX: usize = 256;
@@ -25,6 +26,8 @@ pub enum Durability {
 
 /// What a step leaves to be done once the fate of the commit is known.
 type Finish = Box<dyn FnOnce(Option<&Error>) + Send>;
+/// Tells the caller of a step that was never run why.
+type Refuse = Box<dyn FnOnce(&Error) + Send>;
 type Step = Box<dyn FnOnce(&Connection) -> (Fate, Finish) + Send>;
 
 /// How a step ended before the commit.
@@ -36,23 +39,25 @@ enum Fate {
 struct Submitted {
     durability: Durability,
     step: Step,
+    refuse: Refuse,
 }
 
 /// Hands steps to the writer thread, which ends when this is dropped.
 pub struct Writer {
+    store: PathBuf,
     steps: Option<SyncSender<Submitted>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Writer {
-    /// Starts the thread on its own connection.
-    pub fn start(connection: Connection) -> Result<Self> {
+    /// Starts the thread on its own connection to the store at `store`.
+    pub fn start(connection: Connection, store: &Path) -> Result<Self> {
         let (steps, submitted) = sync_channel(STEPS_WAITING_MAX);
         let thread = std::thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || write_until_closed(&connection, &submitted))
             .map_err(|e| Error::io("start the store's writer thread", e))?;
-        Ok(Self { steps: Some(steps), thread: Some(thread) })
+        Ok(Self { store: store.to_owned(), steps: Some(steps), thread: Some(thread) })
     }
 
     /// Runs `step` in a transaction and returns what it returned once that is committed.
@@ -65,12 +70,16 @@ impl Writer {
         F: FnOnce(&Connection) -> Result<T> + Send + 'static,
     {
         let (answer, answered) = sync_channel::<Result<T>>(1);
+        let refused = answer.clone();
+        let refuse: Refuse = Box::new(move |error| {
+            let _ = refused.send(Err(same(error)));
+        });
         let step: Step = Box::new(move |connection| {
             let outcome = step(connection);
             let fate = if outcome.is_ok() { Fate::Keep } else { Fate::RollBack };
             let finish: Finish = Box::new(move |failed| {
                 let told = match (outcome, failed) {
-                    (Ok(_), Some(error)) => Err(Error::new(error.kind(), error.to_string())),
+                    (Ok(_), Some(error)) => Err(same(error)),
                     (outcome, _) => outcome,
                 };
                 // A caller that is gone (a panicking thread) has nobody to be told.
@@ -80,14 +89,18 @@ impl Writer {
         });
         let steps = self.steps.as_ref().expect("the channel is closed by drop alone");
         steps
-            .send(Submitted { durability, step })
+            .send(Submitted { durability, step, refuse })
             .map_err(|_| Error::internal("the store's writer thread has ended"))?;
-        answered.recv().map_err(|_| {
-            Error::new(
-                crate::error::ErrorKind::Unavailable,
-                "the store could not begin a commit; the log names the cause",
-            )
-        })?
+        let lost =
+            |_| Error::new(ErrorKind::Unavailable, "the store could not begin a commit; the log names the cause");
+        answered.recv().map_err(lost)?.map_err(|error| self.named(error))
+    }
+
+    /// What is wrong with the file is said with its path.
+    fn named(&self, error: Error) -> Error {
+        let is_the_file =
+            matches!(error.kind(), ErrorKind::Full | ErrorKind::ReadOnly | ErrorKind::Denied | ErrorKind::Corrupt);
+        if is_the_file { error.while_doing(format!("write store {}", self.store.display())) } else { error }
     }
 }
 
@@ -117,6 +130,7 @@ fn write_until_closed(connection: &Connection, submitted: &Receiver<Submitted>) 
 fn commit_group(connection: &Connection, group: Vec<Submitted>, synced: &mut Option<Durability>) {
     let durability = group.iter().map(|s| s.durability).max().unwrap_or(Durability::Power);
     let mut finishes = Vec::with_capacity(group.len());
+    let mut steps = group.into_iter();
     let result = (|| -> Result<()> {
         if *synced != Some(durability) {
             let mode = if durability == Durability::Power { "FULL" } else { "NORMAL" };
@@ -124,22 +138,27 @@ fn commit_group(connection: &Connection, group: Vec<Submitted>, synced: &mut Opt
             *synced = Some(durability);
         }
         connection.execute_batch("BEGIN IMMEDIATE").map_err(sqlite("begin a commit of the store"))?;
-        let mut steps = group.into_iter();
         for submitted in steps.by_ref() {
             run_step(connection, submitted, &mut finishes)?;
         }
         connection.execute_batch("COMMIT").map_err(sqlite("commit to the store"))
     })();
-    if let Err(error) = &result {
-        tracing::error!(%error, "a commit of the store failed");
-    }
     if result.is_err() && !connection.is_autocommit() {
         // The error is told below; a rollback that fails as well leaves the transaction to the next BEGIN's error.
         let _ = connection.execute_batch("ROLLBACK");
     }
+    let failed = result.err();
     for finish in finishes {
-        finish(result.as_ref().err());
+        finish(failed.as_ref());
     }
+    if let Some(error) = failed {
+        steps.for_each(|submitted| (submitted.refuse)(&error));
+    }
+}
+
+/// An error for one more caller.
+fn same(error: &Error) -> Error {
+    Error::new(error.kind(), error.to_string())
 }
 
 fn run_step(connection: &Connection, submitted: Submitted, finishes: &mut Vec<Finish>) -> Result<()> {
@@ -151,10 +170,7 @@ fn run_step(connection: &Connection, submitted: Submitted, finishes: &mut Vec<Fi
     finishes.push(finish);
     if connection.is_autocommit() {
         // Some failures (a full disk) make SQLite roll the whole transaction back by itself.
-        return Err(Error::new(
-            crate::error::ErrorKind::Full,
-            "the store rolled a commit back by itself; is the disk full?",
-        ));
+        return Err(Error::new(ErrorKind::Full, "the store rolled a commit back by itself; is the disk full?"));
     }
     if matches!(fate, Fate::RollBack) {
         savepoint("ROLLBACK TO step")?;
@@ -166,15 +182,15 @@ fn run_step(connection: &Connection, submitted: Submitted, finishes: &mut Vec<Fi
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::error::ErrorKind;
 
     fn writer(folder: &std::path::Path) -> (Writer, Connection) {
         let path = folder.join("test.db");
         let connection = Connection::open(&path).expect("open");
         connection.pragma_update(None, "journal_mode", "WAL").expect("WAL");
+        connection.busy_timeout(std::time::Duration::ZERO).expect("no patience");
         connection.execute_batch("CREATE TABLE t (x INTEGER PRIMARY KEY)").expect("table");
         let reader = Connection::open(&path).expect("open");
-        (Writer::start(connection).expect("start"), reader)
+        (Writer::start(connection, &path).expect("start"), reader)
     }
 
     fn insert(x: i64) -> impl FnOnce(&Connection) -> Result<i64> + Send + 'static {
@@ -200,6 +216,18 @@ mod tests {
         assert_eq!(kept, [true, false, true, false, true]);
         let sum: i64 = reader.query_row("SELECT sum(x) FROM t", [], |r| r.get(0)).expect("sum");
         assert_eq!(sum, 9);
+    }
+
+    #[test]
+    fn everybody_is_told_why_a_commit_could_not_begin() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (writer, reader) = writer(folder.path());
+        reader.execute_batch("BEGIN IMMEDIATE").expect("begin");
+        let error = writer.write(Durability::Power, insert(1)).expect_err("busy");
+        assert_eq!(error.kind(), ErrorKind::Unavailable);
+        assert!(error.to_string().contains("locked"), "{error}");
+        reader.execute_batch("ROLLBACK").expect("rollback");
+        writer.write(Durability::Power, insert(1)).expect("free again");
     }
 
     #[test]

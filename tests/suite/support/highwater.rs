@@ -211,6 +211,11 @@ impl Running {
         self.signal(Signal::CONT);
     }
 
+    /// Sends SIGTERM and does not wait.
+    pub fn ask_to_end(&self) {
+        self.signal(Signal::TERM);
+    }
+
     /// Sends SIGTERM and waits for its end. Returns the exit code; `None` when a signal ended it.
     pub fn terminate(mut self) -> Option<i32> {
         self.signal(Signal::TERM);
