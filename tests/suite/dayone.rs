@@ -7,3 +7,4 @@ mod looking;
 mod quickstart;
 mod quickstart_http;
 mod sample;
+mod terminal;

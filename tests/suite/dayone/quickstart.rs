@@ -35,7 +35,7 @@ fn the_quick_start_tells_what_is_there_then_what_changes_and_nothing_twice() {
     wait_until("everything that is there is told", || log(&highwater).len() == FILES + ROWS);
     assert!(started.elapsed() < Duration::from_secs(20), "{:?}", started.elapsed());
     wait_for_line(&highwater, &["file created", "drop/orders/ORDERS-000417.edi", "revision 1", "bytes, begins UNA:"]);
-    wait_for_line(&highwater, &["row created", "customers/10023", "name:Müller Maschinenbau GmbH & Co. KG"]);
+    wait_for_line(&highwater, &["row created", "customers/10023", "name Müller Maschinenbau GmbH & Co. KG"]);
 
     // Drop a file, then give it other content.
     let original = std::fs::read(highwater.path("fixtures/drop/orders/orders-20261123.csv")).expect("read");
@@ -47,9 +47,9 @@ fn the_quick_start_tells_what_is_there_then_what_changes_and_nothing_twice() {
     let table = Connection::open(highwater.path("quickstart/erp.sqlite")).expect("open");
     table.busy_timeout(Duration::from_secs(10)).expect("a timeout");
     table.execute("UPDATE customers SET city = 'Hamburg' WHERE id = 10057", []).expect("update");
-    wait_for_line(&highwater, &["row changed", "customers/10057", "revision 2", "city:Hamburg"]);
+    wait_for_line(&highwater, &["row changed", "customers/10057", "revision 2", "city Hamburg"]);
     table.execute("INSERT INTO customers (id, name, city) VALUES (10200, 'Neu AG', 'Bern')", []).expect("insert");
-    wait_for_line(&highwater, &["row created", "customers/10200", "name:Neu AG"]);
+    wait_for_line(&highwater, &["row created", "customers/10200", "name Neu AG"]);
 
     // Kill it, change something meanwhile, start it again.
     wait_until("nothing is in flight", || {
