@@ -52,6 +52,7 @@ fn what_run_shows_on_a_terminal_is_what_the_readme_says() {
     let transcript = transcript.expect("the README has a transcript").0.replace("```text", "").replace("```", "");
     let mut printed = plain(&transcript);
     // Sources do not wait for each other, so their lines come in any order.
-    (told.sort(), printed.sort());
+    told.sort();
+    printed.sort();
     assert_eq!(printed, told, "README.md shows something else than:\n{text}");
 }
