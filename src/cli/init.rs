@@ -20,7 +20,9 @@ impl Args {
     pub fn run(self, context: &Context) -> Outcome {
         let path = self.file.or_else(|| context.config_path().map(PathBuf::from)).unwrap_or_else(|| FILE_NAME.into());
         let path = config::init(&path)?;
-        say(&format!("wrote {}; edit it, then run \"highwater check --connect\"", path.display()));
+        let next = "it watches the folder \"inbox\" beside it: make that, or edit the file; then \"highwater check --connect\" \
+                    and \"highwater run\"";
+        say(&format!("wrote {}; {next}", path.display()));
         Ok(Exit::CLEAN)
     }
 }

@@ -3,6 +3,7 @@
 mod badinput;
 mod command;
 mod configuration;
+mod dayone;
 mod delivering;
 mod folder;
 mod listening;

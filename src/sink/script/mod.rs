@@ -113,7 +113,7 @@ impl ScriptSink {
     fn prepare(&self, attempt: &Attempt<'_>, stage: &Stage) -> Result<Result<Prepared, Report>> {
         let (mut variables, secrets) = self.variables()?;
         let arguments =
-            match environment::arguments(&self.settings.command, attempt.event, &stage.event_file(), stage.file()) {
+            match environment::arguments(&self.settings.command, attempt.event, stage.event_file(), stage.file()) {
                 Ok(arguments) => arguments,
                 Err(why) => return Ok(Err(Report::new(Outcome::Dead, why))),
             };

@@ -24,7 +24,7 @@ impl Tracker {
                 "it is a link or a special file, which is passed over".to_owned()
             }
             Some(found) => {
-                let modified = Timestamp::from_nanos(found.tuple.mtime_ns);
+                let modified = Timestamp::from_nanos(found.tuple.mtime_ns).whole_millis();
                 format!("it is there: {} bytes, modified {modified}", found.tuple.size)
             }
         }];
@@ -70,7 +70,7 @@ impl Tracker {
         let path = directory.path().display();
         let mut lines = Vec::new();
         if listing == Listing::Complete {
-            lines.push(format!("{path} can be read: {entries} entries at the top, {taken} of them files to be told"));
+            lines.push(format!("{path} can be read; entries at its top: {entries}, of them files to be told: {taken}"));
         }
         let settings = &self.rules.settings;
         let acts = [&settings.on_delivered, &settings.on_dead].into_iter().any(|action| *action != AfterAction::Keep);

@@ -98,7 +98,7 @@ mod tests {
         std::fs::write(folder.path().join("a.csv"), "A").expect("write");
         let mut source = source(folder.path());
         let probe = source.probe().expect("a probe");
-        assert!(probe[0].ends_with("can be read: 1 entries at the top, 1 of them files to be told"), "{probe:?}");
+        assert!(probe[0].ends_with("can be read; entries at its top: 1, of them files to be told: 1"), "{probe:?}");
         let lines = source.explain(&"a.csv".into()).expect("an explanation");
         assert!(
             lines[0].starts_with("it is there: 1 bytes, modified 20") && lines[1] == "filters let it in",

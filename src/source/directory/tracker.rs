@@ -237,10 +237,10 @@ fn was_looked_at(scope: &Scope, key: &Key) -> bool {
 fn degraded(scanned: &Scanned, (unread, why): &(u64, Option<String>)) -> Option<String> {
     let mut troubles = Vec::new();
     if let Some(trouble) = &scanned.trouble {
-        troubles.push(format!("{} folders could not be listed, the first: {trouble}", scanned.unlisted));
+        troubles.push(format!("folders that could not be listed: {}, the first: {trouble}", scanned.unlisted));
     }
     if let Some(why) = why {
-        troubles.push(format!("{unread} files could not be read, the first: {why}"));
+        troubles.push(format!("files that could not be read: {unread}, the first: {why}"));
     }
     (!troubles.is_empty()).then(|| troubles.join("; "))
 }

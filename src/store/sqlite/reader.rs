@@ -36,8 +36,8 @@ impl SqliteRecords {
         if !place::exists(path)? {
             return Err(no_store_yet(path));
         }
-        let connection = open_reading(path)?;
         let named = |e: Error| e.while_doing(format!("read store {}", path.display()));
+        let connection = open_reading(path).map_err(named)?;
         let version = schema::check(&connection).map_err(named)?;
         if version == 0 {
             // Whoever makes it is not that far yet.
@@ -92,7 +92,7 @@ fn open_reading(path: &Path) -> Result<Connection> {
 }
 
 fn is_readable(connection: Connection) -> Result<Connection> {
-    connection.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(())).map_err(sqlite("read the store"))?;
+    connection.query_row("SELECT count(*) FROM sqlite_master", [], |_| Ok(())).map_err(sqlite("read its tables"))?;
     Ok(connection)
 }
 

@@ -103,7 +103,8 @@ fn hostile_file_names_reach_a_script_exactly_and_do_nothing() {
         assert!(!event["data"]["path"].as_str().expect("text").contains(char::is_control));
     }
     let mut expected = names();
-    (keys.sort(), expected.sort());
+    keys.sort();
+    expected.sort();
     assert_eq!(keys, expected);
     for command in [&["events", "--limit", "0"][..], &["deliveries", "--limit", "0"], &["attempts", "--limit", "0"]] {
         let listed = highwater.run(command).ok();
@@ -205,7 +206,8 @@ fn hostile_rows_reach_a_script_exactly_and_do_nothing() {
         arrived.push(text);
     }
     let mut texts = texts;
-    (arrived.sort(), texts.sort());
+    arrived.sort();
+    texts.sort();
     assert_eq!(arrived, texts);
 }
 

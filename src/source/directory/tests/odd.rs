@@ -94,7 +94,11 @@ fn what_can_not_be_read_does_not_stop_the_rest() {
     let looked = play.poll();
     assert!(!looked.complete);
     let degraded = looked.degraded.expect("degraded");
-    assert!(degraded.contains("1 folders could not be listed") && degraded.contains("1 files"), "{degraded}");
+    assert!(
+        degraded.contains("folders that could not be listed: 1, ")
+            && degraded.contains("files that could not be read: 1, "),
+        "{degraded}"
+    );
     assert_eq!(play.taken(), ["created open/c 1"]);
     assert!(play.ledger.refused[&"secret".into()].contains("cannot be read"));
     let commits = play.ledger.commits;
