@@ -9,10 +9,13 @@ mod explained;
 mod growing;
 mod independent;
 mod limits;
+mod looking;
 mod memory;
+mod postgres;
 mod skipped;
 mod stopping;
 mod together;
+mod trouble;
 mod twice;
 
 use std::collections::BTreeSet;
@@ -88,12 +91,6 @@ fn table(highwater: &Highwater) -> Connection {
     connection
 }
 
-/// Writes a script that the owner may start.
-fn script(highwater: &Highwater, name: &str, text: &str) {
-    let path = highwater.write(name, format!("#!/bin/sh\n{text}\n"));
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("chmod");
-}
-
 /// Puts a file into `drop` as careful uploaders do: under another name, then renamed.
 fn put(highwater: &Highwater, name: &str, content: impl AsRef<[u8]>) {
     let path = highwater.path("drop").join(name);
@@ -131,11 +128,7 @@ fn as_nobody(highwater: &Highwater, arguments: &[&str]) -> Command {
     if !rustix::process::geteuid().is_root() {
         return plain;
     }
-    // Root's own folders may be closed to others, so that the binary is taken along.
-    let binary = highwater.path("highwater-copy");
-    if !binary.exists() {
-        std::fs::copy(plain.get_program(), &binary).expect("copy the binary");
-    }
+    let binary = highwater.copy_binary();
     give_away(&highwater.path(""));
     let mut command = Command::new("setpriv");
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(binary).args(arguments);

@@ -36,8 +36,8 @@ impl SqliteRecords {
         if !place::exists(path)? {
             return Err(no_store_yet(path));
         }
-        let connection = open_reading(path)?;
         let named = |e: Error| e.while_doing(format!("read store {}", path.display()));
+        let connection = open_reading(path).map_err(named)?;
         let version = schema::check(&connection).map_err(named)?;
         if version == 0 {
             // Whoever makes it is not that far yet.
