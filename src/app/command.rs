@@ -7,12 +7,13 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::house::House;
+use super::once::counted;
 use super::trial::{Trial, attempt_with};
 use crate::clock::{Clock, Stop};
 use crate::config::{self, Config};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::EventId;
-use crate::poll::WakeQueue;
+use crate::poll::{Round, RoundState, WakeQueue};
 use crate::setting::{SinkName, SourceName};
 use crate::sink::Sink;
 use crate::source::{Scope, Wake};
@@ -48,12 +49,7 @@ pub fn command(config: &Config, request: Request) -> Result<Answer> {
             let house = House::open(config, "poll", None, &stop)?;
             let mut poller = house.poller(config, settings, Arc::new(crate::source::NoProgress))?;
             let round = poller.round(Scope::Everything, &stop)?;
-            Ok(Answer::lines(vec![format!(
-                "polled: {} events, {} waiting; source is {}; deliver them with `highwater once` or `run`",
-                round.told,
-                round.waiting,
-                round.state.as_str()
-            )]))
+            Ok(polled(&name, &round))
         }
         Request::Test { sink, event, dry_run } => {
             let house = House::open(config, "test", None, &stop)?;
@@ -62,6 +58,19 @@ pub fn command(config: &Config, request: Request) -> Result<Answer> {
             test(&trial, &sink, event.as_deref(), dry_run)
         }
     }
+}
+
+/// What a look came to; `trouble` is in the value where the source could not be looked at.
+fn polled(name: &SourceName, round: &Round) -> Answer {
+    if !matches!(round.state, RoundState::Ok | RoundState::Degraded(_)) {
+        return Answer::value(json!({ "trouble": round.state.trouble() }));
+    }
+    let mut parts = vec![counted(round.told, "event", "events")];
+    let further = [(round.waiting, "not ready"), (round.refused, "refused")];
+    parts.extend(further.into_iter().filter(|(count, _)| *count > 0).map(|(count, what)| format!("{count} {what}")));
+    let next = if round.told > 0 { "; `highwater once` or `run` delivers" } else { "" };
+    let looked = format!("{name} was looked at: {}{next}", parts.join(", "));
+    Answer::lines(std::iter::once(looked).chain(round.state.trouble()).collect())
 }
 
 /// What requests to the running process work on.

@@ -196,20 +196,13 @@ fn summarise(house: &House, polled: &[Polled], delivered: WorkerSummary, unexpec
     }
 }
 
-fn counted(count: u64, one: &str, many: &str) -> String {
+pub fn counted(count: u64, one: &str, many: &str) -> String {
     format!("{count} {}", if count == 1 { one } else { many })
 }
 
 fn trouble_of(outcome: &Result<Round>) -> Option<String> {
     match outcome {
-        Ok(round) => match &round.state {
-            RoundState::Ok => None,
-            RoundState::Degraded(why) => Some(format!("degraded: {why}")),
-            RoundState::Held(hold) => Some(format!("held ({}): {}", hold.reason.as_str(), hold.detail)),
-            RoundState::Paused(reason) => Some(format!("paused: {reason}")),
-            RoundState::Failed(error) => Some(error.clone()),
-            RoundState::Stopped => Some("stopped before the end".into()),
-        },
+        Ok(round) => round.state.trouble(),
         Err(error) => Some(error.to_string()),
     }
 }

@@ -5,11 +5,15 @@ use super::failure::Outcome;
 use super::output::Out;
 use crate::app;
 use crate::config::Config;
-use crate::web::Request;
+use crate::web::{Answer, Request};
 
 /// Asks, and tells the lines of the answer; `done` is told when it has none.
 pub fn ask(config: &Config, request: Request, done: &str) -> Outcome {
-    let answer = app::command(config, request)?;
+    tell(&app::command(config, request)?, done)
+}
+
+/// Tells the lines of an answer; `done` when it has none.
+pub fn tell(answer: &Answer, done: &str) -> Outcome {
     let mut out = Out::stdout();
     if answer.lines.is_empty() {
         out.line(done)?;

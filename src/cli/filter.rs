@@ -164,7 +164,9 @@ impl Count {
 
     /// Notes on standard error, below what was printed, that there is nothing, or more.
     pub fn end(&self, nothing: &str, out: &mut Out<'_>) -> crate::error::Result<()> {
-        out.flush()?;
+        if !out.flush()? {
+            return Ok(());
+        }
         if self.cut {
             say(&format!("there are more than {}; --limit 0 shows all", self.limit));
         } else if self.shown == 0 {

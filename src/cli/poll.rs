@@ -2,6 +2,8 @@
 
 use super::context::{Context, source_named};
 use super::failure::{Failure, Outcome};
+use crate::app;
+use crate::error::{Error, ErrorKind};
 use crate::web::Request;
 
 /// Look at a source now, whatever its schedule says
@@ -16,10 +18,11 @@ impl Args {
         let config = context.config_to_read()?;
         let source = source_named(&config, &self.source)?;
         let request = Request::Poll { source: source.as_str().to_owned() };
-        let done = format!("{source} is looked at now");
-        super::answering::ask(&config, request, &done).map_err(|failure| match failure {
-            Failure::Error(error) => Failure::Source(error),
-            other => other,
-        })
+        let answer = app::command(&config, request)?;
+        if let Some(trouble) = answer.value["trouble"].as_str() {
+            let fact = format!("{source}: {trouble}");
+            return Err(Failure::Source(Error::new(ErrorKind::Unavailable, fact)));
+        }
+        super::answering::tell(&answer, &format!("{source} is looked at now"))
     }
 }

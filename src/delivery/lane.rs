@@ -209,6 +209,12 @@ impl Lane {
         !self.ended.is_empty()
     }
 
+    /// Whether outcomes may be gathered for a moment: claims are there to go on with, and fewer attempts have ended than
+    /// run at once.
+    pub fn may_gather(&self) -> bool {
+        !self.queue.is_empty() && !self.ended.is_empty() && self.ended.len() < self.policy.concurrency as usize
+    }
+
     /// How many attempts are under way.
     pub fn running(&self) -> u32 {
         self.running

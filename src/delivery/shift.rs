@@ -30,6 +30,10 @@ const LOOK_AGAIN: Duration = Duration::from_secs(60);
 /// A delivery that the store calls due and yet does not hand out is asked for again after this long.
 const OVERDUE_WAIT: Duration = Duration::from_millis(250);
 
+/// Outcomes are gathered for at most a millisecond, looked at in these steps.
+const GATHER_STEP: Duration = Duration::from_micros(100);
+const GATHER_STEPS: u32 = 10;
+
 pub(super) struct Shift {
     name: SinkName,
     mode: Mode,
@@ -95,6 +99,7 @@ impl Shift {
     /// The store's, when it does not take outcomes.
     pub fn run(mut self) -> Result<WorkerSummary> {
         loop {
+            self.gather();
             let rings = self.bell.rings();
             let at = Moment::of(&*self.clock);
             self.listen(rings, at);
@@ -117,6 +122,17 @@ impl Shift {
         self.summary.retrying = self.slots.with(|lane| lane.troubled()) as u64;
         self.summary.waiting = self.store.backlog(&self.name);
         Ok(self.summary)
+    }
+
+    /// While the slots have claims to go on with, outcomes wait a moment for each other: one commit then stores many,
+    /// where a fast receiver would make it one commit each.
+    fn gather(&self) {
+        for _ in 0..GATHER_STEPS {
+            if !self.slots.with(|lane| lane.may_gather()) {
+                return;
+            }
+            std::thread::sleep(GATHER_STEP);
+        }
     }
 
     /// Notices whether others than our own attempts rang: there may be more to claim, or an operator changed the hold.

@@ -281,6 +281,18 @@ impl Poller {
 }
 
 impl RoundState {
+    /// What is not well, in a line for people.
+    pub fn trouble(&self) -> Option<String> {
+        match self {
+            Self::Ok => None,
+            Self::Degraded(why) => Some(format!("degraded: {why}")),
+            Self::Held(hold) => Some(format!("held ({}): {}", hold.reason.as_str(), hold.detail)),
+            Self::Paused(reason) => Some(format!("paused: {reason}")),
+            Self::Failed(error) => Some(error.clone()),
+            Self::Stopped => Some("stopped before the end".into()),
+        }
+    }
+
     /// The word in `status`.
     pub const fn as_str(&self) -> &'static str {
         match self {

@@ -1,6 +1,7 @@
 //! Receivers. A sink makes one attempt and says what came of it; retries, order and states belong to `delivery`.
 
 pub mod http;
+pub mod mask;
 pub mod placeholder;
 pub mod script;
 pub mod settings;

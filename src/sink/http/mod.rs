@@ -20,6 +20,7 @@ use crate::net::client::{AnswerLimits, Client, Security};
 use crate::net::signature::Signing;
 use crate::net::tls;
 use crate::setting::Secret;
+use crate::sink::mask::{mask, masked};
 use crate::sink::settings::{Content, DeliverySettings, HttpSettings, SignSettings};
 use crate::sink::{Attempt, Outcome, Report, Sink};
 
@@ -117,8 +118,14 @@ impl Sink for HttpSink {
         };
         let host = address_of(&uri);
         let request = self.request(&attempt, &payload, uri).await?;
+        let secrets = self.secrets_in(request.headers());
         match self.client.exchange(request, self.timeout, ANSWER).await {
-            Ok(answer) => Ok(answer::report(answer, attempt.at)),
+            Ok(mut answer) => {
+                // Some receivers, and more debugging proxies, quote the request.
+                mask(&mut answer.body, &secrets);
+                let report = answer::report(answer, attempt.at);
+                Ok(Report { summary: masked(report.summary, &secrets), ..report })
+            }
             Err(failure) => {
                 let report = answer::report_failure(failure)?;
                 Ok(Report { summary: format!("{host}: {}", report.summary), ..report })

@@ -10,6 +10,7 @@ use crate::net::body::Body;
 use crate::net::signature::{Scheme, Signing, WEBHOOK_ID, WEBHOOK_SIGNATURE, WEBHOOK_TIMESTAMP};
 use crate::setting::Secret;
 use crate::sink::Attempt;
+use crate::sink::mask::is_secret;
 use crate::sink::settings::HttpSettings;
 
 const IDEMPOTENCY_KEY: HeaderName = HeaderName::from_static("idempotency-key");
@@ -88,6 +89,23 @@ impl HttpSink {
             }
         }
         Ok(request)
+    }
+
+    /// What an answer must not show of the request: the login, and headers whose values are secret.
+    pub(super) fn secrets_in(&self, headers: &HeaderMap) -> Vec<Vec<u8>> {
+        let configured = self.headers.iter().filter(|(name, secret)| is_secret(name.as_str(), secret));
+        let names = configured.map(|(name, _)| name).chain(self.authorization.as_ref().map(|_| &header::AUTHORIZATION));
+        let values = names.filter_map(|name| headers.get(name)).map(HeaderValue::as_bytes);
+        let mut secrets: Vec<Vec<u8>> = values
+            .map(|value| {
+                let login = value.strip_prefix(b"Bearer ").or_else(|| value.strip_prefix(b"Basic "));
+                login.unwrap_or(value).to_vec()
+            })
+            .collect();
+        if let Some(Authorization::Basic(login)) = &self.authorization {
+            secrets.extend(login.reveal().ok().and_then(|text| Some(text.split_once(':')?.1.as_bytes().to_vec())));
+        }
+        secrets
     }
 
     /// What every request says of itself; nothing of it is secret.

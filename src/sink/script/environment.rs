@@ -12,6 +12,7 @@ use crate::change::{Content, Kind, Nature};
 use crate::error::Result;
 use crate::event::Event;
 use crate::setting::{Secret, SinkName, Template};
+use crate::sink::mask::{MASKED_BYTES_MIN, is_secret};
 use crate::sink::{Attempt, placeholder};
 
 /// The variables that are passed on.
@@ -22,12 +23,6 @@ pub const PATH_DEFAULT: &str = "/usr/local/bin:/usr/bin:/bin";
 
 /// Linux takes no single `NAME=VALUE` longer than this, its zero byte included (MAX_ARG_STRLEN).
 pub const STRING_BYTES_MAX: usize = 128 * 1024;
-
-/// Shorter values are not looked for in the output: they would be found in half of all words.
-const MASKED_BYTES_MIN: usize = 4;
-
-/// Words in a variable's name that make even a literal value a secret.
-const SECRET_WORDS: [&str; 7] = ["PASS", "PWD", "SECRET", "TOKEN", "KEY", "CREDENTIAL", "AUTH"];
 
 /// Variables in the order they are set; later ones win.
 pub type Variables = Vec<(OsString, OsString)>;
@@ -47,12 +42,6 @@ pub fn configured(env: &[(String, Secret)]) -> Result<(Variables, Vec<Vec<u8>>)>
         variables.push((name.into(), value.into()));
     }
     Ok((variables, secrets))
-}
-
-/// Whether a variable's value is to be kept out of sight: it is kept elsewhere, or its name says so.
-pub fn is_secret(name: &str, secret: &Secret) -> bool {
-    let name = name.to_ascii_uppercase();
-    secret.origin() != "literal" || SECRET_WORDS.iter().any(|word| name.contains(word))
 }
 
 /// The facts of an attempt as `HIGHWATER_...` variables. What is too long for the system, or holds a zero byte, is left

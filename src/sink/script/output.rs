@@ -3,6 +3,8 @@
 
 use std::collections::VecDeque;
 
+use crate::sink::mask::mask;
+
 /// So many of the first bytes are kept.
 pub const HEAD_BYTES: usize = 16 * 1024;
 /// So many of the last bytes are kept.
@@ -57,21 +59,6 @@ impl Output {
         head.extend_from_slice(format!("\n... {left_out} bytes left out ...\n").as_bytes());
         head.extend_from_slice(&tail[tail.len() - TAIL_BYTES..]);
         head
-    }
-}
-
-/// Overwrites each secret with stars of the same length, so that positions stay.
-fn mask(text: &mut [u8], secrets: &[Vec<u8>]) {
-    for secret in secrets.iter().filter(|secret| !secret.is_empty()) {
-        let mut at = 0;
-        while at + secret.len() <= text.len() {
-            if text[at..].starts_with(secret) {
-                text[at..at + secret.len()].fill(b'*');
-                at += secret.len();
-            } else {
-                at += 1;
-            }
-        }
     }
 }
 

@@ -4,11 +4,12 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use super::environment::{self, is_secret};
+use super::environment;
 use crate::change::Content;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::Event;
 use crate::setting::{Secret, SinkName};
+use crate::sink::mask::is_secret;
 use crate::sink::settings::{ScriptSettings, Stdin};
 use crate::sink::{Attempt, placeholder};
 

@@ -340,3 +340,7 @@ fn is_same(known: &Settled<'_>, found: &Found) -> bool {
             Shape::Other => true,
         }
 }
+
+#[cfg(test)]
+#[path = "compare_tests.rs"]
+mod tests;

@@ -1,4 +1,17 @@
-//! Directory sources: listing, segments, readiness, hashing and after-actions.
+//! Directory sources: what every place with folders and files shares, and the places themselves. What is new and which id
+//! it gets is decided by `change` and `poll`, which a source reaches only through its ledger.
+//!
+//! A poll goes through these, in this order:
+//!
+//! 1. [`place`]: what a directory can do; [`local`] is the one on this machine
+//! 2. [`scan`], [`ahead`]: every folder of the scope is listed and, by [`compare`], held against its known listing
+//!    ([`segment`], made of [`block`]s); what differs goes into [`findings`]. [`filter`] says what belongs
+//! 3. [`tracker`]: the brakes, once it is known how much is new and gone ([`removal`]); [`pairing`] finds renamed files
+//! 4. [`settle`]: folder by folder [`judge`] decides which files are ready ([`readiness`], [`sidecar`]), [`reading`] hashes
+//!    and captures them, [`pages`] commit them, and [`recut`] writes the known listing behind them
+//! 5. [`visit`]: between polls, only what waits; [`leftovers`]: what is known and no listing leads to
+//!
+//! [`action`] moves and deletes delivered files, [`watch`] says when it is worth looking, [`explain`] says why.
 
 pub mod action;
 pub mod ahead;
@@ -24,12 +37,11 @@ pub mod settle;
 pub mod sidecar;
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 pub mod tracker;
-pub mod varint;
+mod varint;
 pub mod visit;
 pub mod watch;
 
 pub use folder::FolderSource;
-
-#[cfg(test)]
-mod tests;

@@ -186,8 +186,8 @@ impl Taking {
                 return Ok(None);
             }
             self.take(&buffer[..got])?;
-            // A short read at the announced size is the end of a file; the look that follows would show more.
-            if self.taken == size && got < left {
+            // One short read of the announced size is the end of a small file; the look that follows would show more.
+            if got as u64 == size && got < left {
                 return Ok(None);
             }
         }
@@ -236,3 +236,7 @@ pub fn fingerprint_now(directory: &dyn Directory, path: &[u8], stop: &Stop) -> R
         Reading::Changing | Reading::Vanished => Ok(None),
     }
 }
+
+#[cfg(test)]
+#[path = "reading_tests.rs"]
+mod tests;

@@ -51,7 +51,7 @@ impl SqliteRecords {
             );
             return Err(Error::new(ErrorKind::Corrupt, fact));
         }
-        let names = load_names(&connection)?;
+        let names = load_names(&connection).map_err(named)?;
         Ok(Self { connection, names })
     }
 

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use crate::error::ErrorKind;
 use crate::source::Scope;
+use crate::source::directory::place::{Directory, Renamed, join};
 use crate::source::directory::testing::Play;
 
 #[test]
@@ -44,6 +45,24 @@ fn links_and_pipes_are_passed_over_and_a_loop_ends() {
     )
     .expect("a pipe");
     assert_eq!(play.told(), ["created real/file 1"]);
+    play.assert_idle();
+}
+
+#[test]
+fn a_file_behind_a_path_of_five_thousand_bytes_is_told() {
+    let mut play = Play::new();
+    play.write("short", "S");
+    play.directory.arrive().expect("arrive");
+    let mut deep = Vec::new();
+    while deep.len() < 5_000 {
+        deep = join(&deep, &[b'd'; 200]);
+    }
+    play.directory.make_folder(&deep).expect("make");
+    let file = join(&deep, b"file");
+    assert_eq!(play.directory.rename_new(b"short", &file).expect("rename"), Renamed::Done);
+    play.poll();
+    assert_eq!(play.ledger.told[0].key.as_bytes(), file);
+    assert_eq!(play.taken().len(), 1);
     play.assert_idle();
 }
 

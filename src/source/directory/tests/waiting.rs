@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::time::Duration;
 
 use crate::setting::{Interval, Template};
@@ -172,8 +173,13 @@ fn a_marker_for_the_folder_releases_what_was_there_before_it() {
     assert_eq!(play.poll().waiting, 2);
     play.write("READY", "");
     assert_eq!(play.told(), ["created a 1"]);
-    std::thread::sleep(Duration::from_millis(20));
-    play.write("late", "L");
+    let changed = |name: &str| {
+        let look = fs::metadata(play.path(name)).expect("look");
+        (look.ctime(), look.ctime_nsec())
+    };
+    while !fs::exists(play.path("late")).expect("look") || changed("late") <= changed("READY") {
+        play.write("late", "L");
+    }
     let looked = play.poll();
     assert_eq!(reasons(&looked)[0], "late: marker READY is older than this file; renew it");
     play.write("READY", "again");
