@@ -235,10 +235,11 @@ fn wait_for_delivered(highwater: &Highwater, sink: &str, count: u64) {
     wait_until(&format!("{sink} has delivered {count}"), || sink_status(highwater, sink)["delivered"] == count);
 }
 
-/// The files of the spool.
+/// The contents in the spool.
 fn spooled(highwater: &Highwater) -> Vec<String> {
     let Ok(listing) = std::fs::read_dir(highwater.path("spool")) else { return Vec::new() };
-    listing.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
+    let names = listing.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
+    names.filter(|name| name != ".store").collect()
 }
 
 /// The SHA-256 of some bytes, in hexadecimal.
