@@ -11,6 +11,7 @@ mod independent;
 mod limits;
 mod looking;
 mod memory;
+mod ordered;
 mod postgres;
 mod skipped;
 mod stopping;
