@@ -55,6 +55,7 @@ impl House {
         let run = format!("{:x}-{:x}", clock.now().nanos(), std::process::id());
         let state = &config.state;
         let spool = Spool::new(&state.spool, run, state.spool_max.0, state.min_free.0);
+        spool.belongs_to(&config.state.path)?;
         let run_folder = run_folder(config);
         let survivors = sink::script::end_survivors(&run_folder)?;
         if survivors > 0 {

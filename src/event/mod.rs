@@ -2,11 +2,14 @@
 //! here, and stored. Where the event goes belongs to `poll` (routes) and `delivery`.
 
 pub mod body;
+pub mod captures;
 pub mod id;
 pub mod spool;
+mod spool_owner;
 
+pub use captures::Captures;
 pub use id::{EventId, Identity};
-pub use spool::{Captures, Spool, SpoolWriter};
+pub use spool::{Spool, SpoolWriter};
 
 use crate::change::{Content, Fingerprint, Key, Kind, Nature};
 use crate::clock::Timestamp;

@@ -1,14 +1,15 @@
 //! The spool: the folder in which large content waits for its deliveries. Writes are complete and synced before the
 //! transaction that names them; what no transaction names is an orphan and is cleaned at start.
 
-use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, OnceLock};
 
+use super::captures::Unnamed;
+use super::spool_owner;
 use crate::change::Content;
 use crate::change::content::INLINE_BYTES_MAX;
 use crate::error::{Error, ErrorKind, Result};
@@ -28,6 +29,8 @@ struct Inner {
     used: AtomicU64,
     bytes_max: u64,
     free_min: u64,
+    /// The store whose spool this is.
+    store: OnceLock<PathBuf>,
 }
 
 const TEMPORARY: &str = ".tmp";
@@ -42,6 +45,7 @@ impl Spool {
             used: AtomicU64::new(0),
             bytes_max,
             free_min,
+            store: OnceLock::new(),
         };
         Self { inner: Arc::new(inner) }
     }
@@ -49,6 +53,16 @@ impl Spool {
     /// The spool's folder.
     pub fn folder(&self) -> &Path {
         &self.inner.folder
+    }
+
+    /// Says whose spool this is; called once at start, before [`Spool::clean`].
+    ///
+    /// # Errors
+    /// `Config` when another store that is still there has its content in this folder: each would clean up the other's.
+    pub fn belongs_to(&self, store: &Path) -> Result<()> {
+        spool_owner::check(self.folder(), store)?;
+        let _ = self.inner.store.set(store.to_owned());
+        Ok(())
     }
 
     /// The absolute path of a spooled content.
@@ -161,6 +175,9 @@ impl Spool {
 
     fn create(&self) -> Result<Large> {
         self.make_folder()?;
+        if let Some(store) = self.inner.store.get() {
+            spool_owner::note(self.folder(), store);
+        }
         let number = self.inner.next.fetch_add(1, Ordering::Relaxed);
         let name = format!("{}-{number:08x}.bin", self.inner.run);
         let temporary = self.path_of(&format!("{name}{TEMPORARY}"));
@@ -177,7 +194,7 @@ pub struct SpoolWriter {
     small: Vec<u8>,
     large: Option<Large>,
     written: u64,
-    captures: Option<Arc<Mutex<HashSet<String>>>>,
+    pub(super) captures: Option<Unnamed>,
 }
 
 #[derive(Debug)]
@@ -234,55 +251,9 @@ impl SpoolWriter {
         large.file = None;
         self.spool.inner.used.fetch_add(self.written, Ordering::Relaxed);
         if let Some(captures) = &self.captures {
-            captures.lock().expect("no holder of the captures panics").insert(large.name.clone());
+            captures.note(&large.name);
         }
         Ok(Content::Spooled { name: std::mem::take(&mut large.name), size: self.written })
-    }
-}
-
-/// The contents that one poll has put into the spool. What no transaction has named when this is dropped is removed: a
-/// poll that ends early leaves no room taken.
-#[derive(Debug)]
-pub struct Captures {
-    spool: Spool,
-    unnamed: Arc<Mutex<HashSet<String>>>,
-}
-
-impl Captures {
-    /// None yet.
-    pub fn new(spool: Spool) -> Self {
-        Self { spool, unnamed: Arc::default() }
-    }
-
-    /// The spool they are in.
-    pub fn spool(&self) -> &Spool {
-        &self.spool
-    }
-
-    /// A writer whose content belongs to these until it is named.
-    pub fn writer(&self) -> SpoolWriter {
-        SpoolWriter { captures: Some(Arc::clone(&self.unnamed)), ..self.spool.writer() }
-    }
-
-    /// A transaction names this content: it is not ours any more.
-    pub fn named(&self, name: &str) {
-        self.unnamed.lock().expect("no holder of the captures panics").remove(name);
-    }
-
-    /// Removes a content that nobody needs.
-    pub fn discard(&self, name: &str) {
-        self.named(name);
-        if let Err(error) = self.spool.remove(name) {
-            // An orphan costs room until the next start, nothing else.
-            tracing::warn!(%error, "a spool file that is not needed stays until the next start");
-        }
-    }
-}
-
-impl Drop for Captures {
-    fn drop(&mut self) {
-        let left = std::mem::take(&mut *self.unnamed.lock().expect("no holder of the captures panics"));
-        left.iter().for_each(|name| self.discard(name));
     }
 }
 
@@ -339,28 +310,6 @@ mod tests {
         let removed = spool.clean(|name| Ok(name == "old-2.bin")).expect("clean");
         assert_eq!(removed, 2);
         assert_eq!(spool.bytes_used(), 11);
-    }
-
-    #[test]
-    fn what_a_poll_captured_and_no_transaction_named_is_removed_with_it() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let spool = spool(folder.path(), u64::MAX);
-        let captures = Captures::new(spool.clone());
-        let capture = || {
-            let mut writer = captures.writer();
-            writer.write(&vec![1; INLINE_BYTES_MAX + 1]).expect("write");
-            match writer.finish().expect("finish") {
-                Content::Spooled { name, .. } => name,
-                Content::Inline(_) => panic!("it is large"),
-            }
-        };
-        let (kept, _left) = (capture(), capture());
-        captures.named(&kept);
-        drop(captures);
-        let there: Vec<_> =
-            fs::read_dir(spool.folder()).expect("list").map(|e| e.expect("an entry").file_name()).collect();
-        assert_eq!(there, [kept.as_str()]);
-        assert_eq!(spool.bytes_used(), INLINE_BYTES_MAX as u64 + 1);
     }
 
     #[test]

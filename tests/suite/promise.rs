@@ -9,10 +9,14 @@ mod explained;
 mod growing;
 mod independent;
 mod limits;
+mod looking;
 mod memory;
+mod ordered;
+mod postgres;
 mod skipped;
 mod stopping;
 mod together;
+mod trouble;
 mod twice;
 
 use std::collections::BTreeSet;
@@ -88,12 +92,6 @@ fn table(highwater: &Highwater) -> Connection {
     connection
 }
 
-/// Writes a script that the owner may start.
-fn script(highwater: &Highwater, name: &str, text: &str) {
-    let path = highwater.write(name, format!("#!/bin/sh\n{text}\n"));
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o755)).expect("chmod");
-}
-
 /// Puts a file into `drop` as careful uploaders do: under another name, then renamed.
 fn put(highwater: &Highwater, name: &str, content: impl AsRef<[u8]>) {
     let path = highwater.path("drop").join(name);
@@ -131,11 +129,7 @@ fn as_nobody(highwater: &Highwater, arguments: &[&str]) -> Command {
     if !rustix::process::geteuid().is_root() {
         return plain;
     }
-    // Root's own folders may be closed to others, so that the binary is taken along.
-    let binary = highwater.path("highwater-copy");
-    if !binary.exists() {
-        std::fs::copy(plain.get_program(), &binary).expect("copy the binary");
-    }
+    let binary = highwater.copy_binary();
     give_away(&highwater.path(""));
     let mut command = Command::new("setpriv");
     command.args(["--reuid=65534", "--regid=65534", "--clear-groups"]).arg(binary).args(arguments);
@@ -242,10 +236,11 @@ fn wait_for_delivered(highwater: &Highwater, sink: &str, count: u64) {
     wait_until(&format!("{sink} has delivered {count}"), || sink_status(highwater, sink)["delivered"] == count);
 }
 
-/// The files of the spool.
+/// The contents in the spool.
 fn spooled(highwater: &Highwater) -> Vec<String> {
     let Ok(listing) = std::fs::read_dir(highwater.path("spool")) else { return Vec::new() };
-    listing.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned()).collect()
+    let names = listing.map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned());
+    names.filter(|name| name != ".store").collect()
 }
 
 /// The SHA-256 of some bytes, in hexadecimal.

@@ -64,7 +64,7 @@ fn a_file_is_taken_away_only_when_every_sink_has_it() {
             + &erp(&receiver, "content = \"raw\"")
             + &load("")),
     );
-    script(&highwater, "load.sh", "cat >/dev/null; cat \"$1\" >>loaded");
+    highwater.write_script("load.sh", "cat >/dev/null; cat \"$1\" >>loaded");
     put(&highwater, "a.csv", "1");
     once(&highwater, 4);
     assert_eq!(names(&files_below(&highwater, "drop")), ["a.csv"]);
@@ -97,7 +97,7 @@ fn a_version_that_came_meanwhile_stays_and_is_told() {
 fn a_file_whose_delivery_is_dead_is_moved_aside_and_its_late_delivery_archives_it() {
     let highwater =
         plant(&(orders("to = [\"load\"]\non_dead = \"move:failed\"\non_delivered = \"move:archive\"") + &load("")));
-    script(&highwater, "load.sh", "cat >/dev/null; [ -e bad ] && exit 65; cat \"$1\" >>loaded");
+    highwater.write_script("load.sh", "cat >/dev/null; [ -e bad ] && exit 65; cat \"$1\" >>loaded");
     highwater.write("bad", "");
     put(&highwater, "a.csv", "1");
     once(&highwater, 4);
@@ -127,10 +127,7 @@ fn killed_between(action: &str, receiver: &Receiver) -> Highwater {
         let target = 5 * round + rng.usize(0..6);
         running.wait_for("some are delivered", |_| ids(receiver).len() >= target);
         std::thread::sleep(Duration::from_millis(rng.u64(0..60)));
-        let in_place = files_below(&highwater, "drop");
         running.kill();
-        // Whatever was not delivered yet is still there.
-        assert!(in_place.len() <= 5 * (round + 1));
     }
     once(&highwater, 0);
     once(&highwater, 0);

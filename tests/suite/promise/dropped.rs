@@ -81,8 +81,7 @@ fn a_receiver_that_stays_away_too_long_ends_in_a_dead_letter_and_the_next_event_
 #[test]
 fn after_a_dead_letter_a_key_waits_for_an_operator_where_that_is_asked_for() {
     let highwater = plant(&(orders("to = [\"load\"]") + &load("command = [\"./load.sh\"]\nafter_dead = \"hold\"")));
-    script(
-        &highwater,
+    highwater.write_script(
         "load.sh",
         "cat >/dev/null; [ -e bad ] && exit 65; echo $HIGHWATER_KEY-$HIGHWATER_REVISION >>done",
     );
@@ -107,8 +106,7 @@ fn after_a_dead_letter_a_key_waits_for_an_operator_where_that_is_asked_for() {
 fn an_edit_of_after_dead_frees_what_waits_behind_a_dead_letter() {
     let holding = load("command = [\"./load.sh\"]\nafter_dead = \"hold\"");
     let highwater = plant(&(orders("to = [\"load\"]") + &holding));
-    script(
-        &highwater,
+    highwater.write_script(
         "load.sh",
         "cat >/dev/null; [ $HIGHWATER_REVISION = 1 ] && exit 65; echo $HIGHWATER_REVISION >>done",
     );
@@ -124,7 +122,7 @@ fn an_edit_of_after_dead_frees_what_waits_behind_a_dead_letter() {
 #[test]
 fn a_dropped_dead_letter_is_cancelled_and_not_forgotten() {
     let highwater = plant(&(orders("to = [\"load\"]") + &load("command = [\"./load.sh\"]")));
-    script(&highwater, "load.sh", "cat >/dev/null; echo no such article; exit 65");
+    highwater.write_script("load.sh", "cat >/dev/null; echo no such article; exit 65");
     put(&highwater, "a.csv", "1");
     once(&highwater, 4);
     let counted = highwater.run(&["dead", "drop", "--all", "--dry-run"]).ok();
@@ -218,4 +216,23 @@ fn a_receiver_that_is_gone_for_good_pauses_its_sink_and_loses_nothing() {
     highwater.run(&["resume", "erp"]).ok();
     once(&highwater, 0);
     assert_eq!(ids(&receiver).len(), 2);
+}
+
+#[test]
+fn with_versions_latest_an_older_version_that_nobody_got_is_superseded_and_says_so() {
+    let receiver = Receiver::start();
+    let highwater = plant(&(orders("versions = \"latest\"") + &erp(&receiver, "")));
+    once(&highwater, 0);
+    highwater.run(&["pause", "erp", "--reason", "down"]).ok();
+    for version in ["1", "2", "3"] {
+        put(&highwater, "a.csv", version);
+        once(&highwater, 4);
+    }
+    highwater.run(&["resume", "erp"]).ok();
+    once(&highwater, 0);
+    let told = told(&receiver.received());
+    assert_eq!(told.iter().map(|told| told.revision).collect::<Vec<_>>(), [3]);
+    let states: Vec<String> =
+        deliveries(&highwater, &[]).iter().map(|delivery| delivery["state"].to_string()).collect();
+    assert_eq!(states, ["\"delivered\"", "\"superseded\"", "\"superseded\""]);
 }

@@ -79,7 +79,7 @@ fn a_dead_letter_and_what_waits_behind_a_retry_are_explained() {
             + &erp(&receiver, "retry = [\"1h\"]")
             + &load("command = [\"./load.sh\"]")),
     );
-    script(&highwater, "load.sh", "cat >/dev/null; echo no such article; exit 65");
+    highwater.write_script("load.sh", "cat >/dev/null; echo no such article; exit 65");
     receiver.answers(|_, _| Answer::status(503));
     put(&highwater, "a.csv", "1");
     once(&highwater, 4);

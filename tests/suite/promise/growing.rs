@@ -60,7 +60,7 @@ fn once_leaves_a_file_that_still_grows_for_the_next_run_and_names_it() {
 fn an_announced_version_is_delivered_although_the_file_has_changed_and_gone_since() {
     let receiver = Receiver::start();
     let highwater = plant(&(orders("to = [\"erp\", \"load\"]") + &erp(&receiver, "content = \"raw\"") + &load("")));
-    script(&highwater, "load.sh", "cat >/dev/null; cp \"$1\" \"taken-$HIGHWATER_NAME-$HIGHWATER_REVISION\"");
+    highwater.write_script("load.sh", "cat >/dev/null; cp \"$1\" \"taken-$HIGHWATER_NAME-$HIGHWATER_REVISION\"");
     for sink in ["erp", "load"] {
         once(&highwater, 0);
         highwater.run(&["pause", sink, "--reason", "down"]).ok();

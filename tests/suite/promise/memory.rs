@@ -53,7 +53,7 @@ fn twenty_thousand_small_files_fit_into_little_memory() {
 fn a_large_file_is_hashed_captured_and_delivered_in_little_memory() {
     let receiver = Receiver::start();
     let highwater = plant(&(orders("to = [\"load\"]") + &load("") + &erp(&receiver, "")));
-    script(&highwater, "load.sh", "cat >/dev/null; wc -c <\"$1\" >counted");
+    highwater.write_script("load.sh", "cat >/dev/null; wc -c <\"$1\" >counted");
     let large = std::fs::File::create(highwater.path("drop/large.bin")).expect("create");
     large.set_len(200 << 20).expect("a length");
     let peak = peak_of_once(&highwater, 0);

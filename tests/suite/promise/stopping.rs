@@ -28,8 +28,7 @@ fn term_finishes_what_is_in_flight_and_leaves_the_rest_for_the_next_start() {
 #[test]
 fn a_script_that_runs_gets_to_its_end() {
     let highwater = plant(&(orders("to = [\"load\"]") + &load("command = [\"./load.sh\"]")));
-    script(
-        &highwater,
+    highwater.write_script(
         "load.sh",
         "cat >/dev/null; echo $$ >begun; while [ ! -e goon ]; do sleep 0.05; done; echo yes >finished",
     );
@@ -48,8 +47,7 @@ fn a_script_that_runs_gets_to_its_end() {
 #[test]
 fn a_script_that_was_under_way_at_a_kill_is_ended_before_its_delivery_is_made_again() {
     let highwater = plant(&(orders("to = [\"load\"]") + &load("command = [\"./load.sh\"]")));
-    script(
-        &highwater,
+    highwater.write_script(
         "load.sh",
         "cat >/dev/null; echo $$ >>begun; [ $HIGHWATER_ATTEMPT = 1 ] && sleep 600; echo $HIGHWATER_EVENT_ID >>finished",
     );

@@ -164,3 +164,21 @@ fn a_watched_folder_is_looked_at_at_once() {
     wait_for_delivered(&highwater, "erp", 3);
     assert_eq!(running.terminate(), Some(0));
 }
+
+#[test]
+fn two_stores_never_share_a_spool_and_so_never_clean_up_each_others_content() {
+    let receiver = Receiver::start();
+    let state = |name: &str| format!("[state]\npath = \"{name}.db\"\n");
+    let rest = orders("") + &erp(&receiver, "content = \"raw\"");
+    let highwater = plant(&(state("first") + &rest));
+    highwater.write("other.toml", state("second") + &rest);
+    once(&highwater, 0);
+    highwater.run(&["pause", "erp", "--reason", "down"]).ok();
+    put(&highwater, "large.bin", vec![1; 200_000]);
+    once(&highwater, 4);
+    let refused = highwater.run(&["once", "-c", "other.toml"]).code(2);
+    assert!(refused.stderr.contains("first.db") && refused.stderr.contains("state.spool"), "{}", refused.stderr);
+    highwater.run(&["resume", "erp"]).ok();
+    assert!(once(&highwater, 0).contains("1 delivered"));
+    assert_eq!(receiver.received()[0].body.len(), 200_000);
+}

@@ -140,3 +140,20 @@ fn rows_that_are_read_again_are_not_told_again() {
     assert!(changed.contains(&"changed 2".to_owned()), "{changed:?}");
     assert_eq!(ids(&receiver).len(), receiver.received().len());
 }
+
+#[test]
+fn a_table_that_is_looked_at_anew_after_a_reset_tells_nothing_that_was_told() {
+    let receiver = Receiver::start();
+    let highwater = plant(&(items("") + &erp(&receiver, "")));
+    let sql = "INSERT INTO items VALUES (1, 'a', 1), (2, 'b', 2), (3, 'c', 2)";
+    table(&highwater).execute_batch(sql).expect("insert");
+    once(&highwater, 0);
+    highwater.run(&["cursor", "items", "reset"]).ok();
+    once(&highwater, 0);
+    assert_eq!(ids(&receiver).len(), 3, "nothing is told as something new");
+    let sql = "INSERT INTO items VALUES (4, 'd', 1)";
+    table(&highwater).execute_batch(sql).expect("insert");
+    highwater.run(&["cursor", "items", "reset"]).ok();
+    once(&highwater, 0);
+    assert_eq!(ids(&receiver).len(), 4, "what was below the mark is found");
+}

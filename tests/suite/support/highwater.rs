@@ -81,6 +81,26 @@ impl Highwater {
         path
     }
 
+    /// Writes a shell script that may be started. By a process of its own: as long as any process has a file open for
+    /// writing, and every child of this one has what was open when it began, it can't be started (ETXTBSY).
+    pub fn write_script(&self, name: &str, text: &str) -> PathBuf {
+        let path = self.path(name);
+        let mut shell = Command::new("sh");
+        shell.args(["-c", "printf '#!/bin/sh\\n%s\\n' \"$2\" >\"$1\" && chmod 755 \"$1\"", "sh"]).arg(&path).arg(text);
+        assert!(shell.status().expect("sh runs").success(), "write {name}");
+        path
+    }
+
+    /// A copy of the binary in the folder, for users who may not come near the original; made as scripts are.
+    pub fn copy_binary(&self) -> PathBuf {
+        let copy = self.path("highwater-copy");
+        if !copy.exists() {
+            let copied = Command::new("cp").arg(env!("CARGO_BIN_EXE_highwater")).arg(&copy).status();
+            assert!(copied.expect("cp runs").success(), "copy the binary");
+        }
+        copy
+    }
+
     /// Replaces the configuration.
     pub fn configure(&self, toml: &str) {
         self.write("highwater.toml", toml);
