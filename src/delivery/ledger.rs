@@ -21,8 +21,18 @@ const BACKOFF_MAX: Duration = Duration::from_secs(30);
 /// A store that fails for another reason than room or rights is tried so often in a row.
 const FAILURES_MAX: u32 = 6;
 
+/// What a full store means for the worker.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum WhenFull {
+    /// It waits until there is room: a daemon.
+    Wait,
+    /// It ends with the error after a few tries: a run of cron, whose next one finds everything where it was.
+    GiveUp,
+}
+
 pub(super) struct Ledger {
     sink: SinkName,
+    when_full: WhenFull,
     store: Arc<dyn Store>,
     hold_after_dead: bool,
     wait_max: Duration,
@@ -40,9 +50,10 @@ pub(super) enum Turned {
 }
 
 impl Ledger {
-    pub fn new(sink: SinkName, store: Arc<dyn Store>, policy: &DeliverySettings) -> Self {
+    pub fn new(sink: SinkName, store: Arc<dyn Store>, policy: &DeliverySettings, when_full: WhenFull) -> Self {
         Self {
             sink,
+            when_full,
             store,
             hold_after_dead: policy.after_dead == AfterDead::Hold,
             wait_max: wait_max(policy),
@@ -87,7 +98,7 @@ impl Ledger {
     }
 
     fn refused(&mut self, error: Error, tick: Duration) -> Result<Turned> {
-        let waits = matches!(error.kind(), ErrorKind::Full | ErrorKind::ReadOnly);
+        let waits = self.when_full == WhenFull::Wait && matches!(error.kind(), ErrorKind::Full | ErrorKind::ReadOnly);
         if self.failures == 0 {
             let (sink, unsaved) = (&self.sink, self.unsaved.len());
             tracing::error!(%sink, %error, unsaved, "store refuses outcomes: they are kept and nothing new is sent");

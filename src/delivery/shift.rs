@@ -8,7 +8,7 @@ use super::clock_watch::Moment;
 use super::gate::Passage;
 use super::hold_record::HoldRecord;
 use super::lane::{Attempts, Ended, Lane};
-use super::ledger::{Ledger, Turned};
+use super::ledger::{Ledger, Turned, WhenFull};
 use super::observer::{Observer, SettledAttempt, SinkChange};
 use super::settlement::UNMADE;
 use super::slots::Slots;
@@ -65,7 +65,8 @@ impl Shift {
         let WorkerSetup { name, sink, settings, store, clock, runtime, mode, observer } = setup;
         let at = Moment::of(&*clock);
         let hold = HoldRecord::load(name.clone(), Arc::clone(&store))?;
-        let ledger = Ledger::new(name.clone(), Arc::clone(&store), &settings);
+        let when_full = if mode == Mode::Run { WhenFull::Wait } else { WhenFull::GiveUp };
+        let ledger = Ledger::new(name.clone(), Arc::clone(&store), &settings, when_full);
         let attempts = match mode {
             Mode::Run | Mode::Once { retries: true, .. } => Attempts::AsDue,
             Mode::Once { retries: false, .. } => Attempts::OneEach,
