@@ -15,7 +15,7 @@ fn flaky() -> Receiver {
     receiver.answers(move |received, _| {
         let first = seen.lock().expect("seen").insert(received.id.clone());
         let sequence = Told::of(&received.json()).sequence;
-        if first && sequence % 3 == 0 { Answer::status(503) } else { Answer::status(204) }
+        if first && sequence.is_multiple_of(3) { Answer::status(503) } else { Answer::status(204) }
     });
     receiver
 }
