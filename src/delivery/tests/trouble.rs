@@ -72,3 +72,20 @@ fn a_stop_does_not_wait_for_ever_for_a_full_store() {
     let error = stage.worker.join().expect_err("an outcome is not stored");
     assert!(error.to_string().contains("1 outcomes could not be stored"), "{error}");
 }
+
+#[test]
+fn a_run_that_somebody_waits_for_does_not_wait_for_a_full_store() {
+    let store = DoubleStore::with([None]);
+    let sink = DoubleSink::slow(|_, _| Outcome::Delivered);
+    let stage = Stage::new(&store, sink.clone(), policy(), Mode::Once { retries: false, deadline: None });
+    wait_until("it is under way", || sink.begun().len() == 1);
+    store.refuse(Some(ErrorKind::Full));
+    sink.let_go(1);
+    stage.worker.finish_when_idle();
+    wait_until("the worker has ended", || {
+        stage.advance(Duration::from_secs(1));
+        stage.worker.is_finished()
+    });
+    let error = stage.worker.join().expect_err("an outcome is not stored");
+    assert_eq!(error.kind(), ErrorKind::Full);
+}
