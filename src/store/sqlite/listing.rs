@@ -82,7 +82,7 @@ impl SqliteRecords {
             return Ok(());
         }
         for (index, condition, is_dead) in
-            [("delivery_busy", "d.state IN (1, 2, 3)", false), ("delivery_dead", "d.state = 5", true)]
+            [("delivery_busy", "d.state BETWEEN 1 AND 3", false), ("delivery_dead", "d.state = 5", true)]
         {
             // Without `after_dead = "hold"` a dead letter keeps nobody waiting, and nothing is parked behind it.
             if is_dead && !is_parked {

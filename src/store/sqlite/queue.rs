@@ -27,6 +27,9 @@ struct Candidate {
     seq: i64,
     order: Option<i64>,
     also: Option<i64>,
+    attempts: u32,
+    charged: u32,
+    first_at: Option<i64>,
 }
 
 impl SqliteStore {
@@ -229,7 +232,7 @@ pub(super) fn release_keys_of(connection: &Connection, sink_id: i64, seq: i64) -
         for (column, index) in [("order_key", "delivery_busy"), ("order_also", "delivery_busy_also")] {
             let sql = format!(
                 "SELECT min(seq) FROM delivery INDEXED BY {index}
-                 WHERE sink_id = ?1 AND {column} = ?2 AND {column} IS NOT NULL AND state IN (1, 2, 3) AND state = 3"
+                 WHERE sink_id = ?1 AND {column} = ?2 AND {column} IS NOT NULL AND state BETWEEN 1 AND 3 AND state = 3"
             );
             let parked: Option<i64> = connection
                 .prepare_cached(&sql)
@@ -251,7 +254,7 @@ fn claim(connection: &Connection, sink_id: i64, claiming: &Claiming, names: &Nam
     pull_in(connection, sink_id, claiming)?;
     let due = candidates(
         connection,
-        "SELECT seq, order_key, order_also FROM delivery INDEXED BY delivery_retry
+        "SELECT seq, order_key, order_also, attempts, charged, first_at FROM delivery INDEXED BY delivery_retry
          WHERE sink_id = ?1 AND state = 2 AND next_at <= ?2 ORDER BY next_at LIMIT ?3",
         [sink_id, claiming.now.nanos(), int(claiming.limit as u64)],
     )?;
@@ -263,7 +266,7 @@ fn claim(connection: &Connection, sink_id: i64, claiming: &Claiming, names: &Nam
         let wanted = int((claiming.limit - claims.len()) as u64);
         let pending = candidates(
             connection,
-            "SELECT seq, order_key, order_also FROM delivery INDEXED BY delivery_pending
+            "SELECT seq, order_key, order_also, attempts, charged, first_at FROM delivery INDEXED BY delivery_pending
              WHERE sink_id = ?1 AND state = 0 AND seq > ?2 ORDER BY seq LIMIT ?3",
             [sink_id, behind, wanted],
         )?;
@@ -295,7 +298,16 @@ fn candidates(connection: &Connection, sql: &str, values: [i64; 3]) -> Result<Ve
     let doing = sqlite("look for due deliveries");
     let mut statement = connection.prepare_cached(sql).map_err(&doing)?;
     let rows = statement
-        .query_map(values, |row| Ok(Candidate { seq: row.get(0)?, order: row.get(1)?, also: row.get(2)? }))
+        .query_map(values, |row| {
+            Ok(Candidate {
+                seq: row.get(0)?,
+                order: row.get(1)?,
+                also: row.get(2)?,
+                attempts: row.get(3)?,
+                charged: row.get(4)?,
+                first_at: row.get(5)?,
+            })
+        })
         .map_err(&doing)?;
     rows.collect::<Result<_, _>>().map_err(&doing)
 }
@@ -333,10 +345,10 @@ fn is_blocked(connection: &Connection, sink_id: i64, candidate: &Candidate, hold
                 .map_err(&doing)
         };
         let busy = ask("SELECT EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_busy
-                WHERE sink_id = ?1 AND order_key = ?2 AND seq < ?3 AND state IN (1, 2, 3))")?
+                WHERE sink_id = ?1 AND order_key = ?2 AND seq < ?3 AND state BETWEEN 1 AND 3)")?
             || ask(
                 "SELECT EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_busy_also
-                WHERE sink_id = ?1 AND order_also = ?2 AND order_also IS NOT NULL AND seq < ?3 AND state IN (1, 2, 3))",
+                WHERE sink_id = ?1 AND order_also = ?2 AND order_also IS NOT NULL AND seq < ?3 AND state BETWEEN 1 AND 3)",
             )?;
         let held = hold_after_dead
             && ask("SELECT EXISTS (SELECT 1 FROM delivery INDEXED BY delivery_dead
@@ -365,22 +377,19 @@ fn take(
 ) -> Result<Claim> {
     let doing = sqlite("claim a delivery");
     let now = claiming.now.nanos();
+    let first = candidate.first_at.unwrap_or(now);
+    let attempt = candidate.attempts.saturating_add(1);
     connection
         .prepare_cached(
-            "UPDATE delivery SET state = 1, attempts = attempts + 1, first_at = coalesce(first_at, ?3), last_at = ?3,
-                    next_at = NULL
+            "UPDATE delivery SET state = 1, attempts = ?3, first_at = ?4, last_at = ?5, next_at = NULL
              WHERE sink_id = ?1 AND seq = ?2",
         )
-        .and_then(|mut s| s.execute([sink_id, candidate.seq, now]))
-        .map_err(&doing)?;
-    let (attempts, charged, first): (u32, u32, i64) = connection
-        .prepare_cached("SELECT attempts, charged, first_at FROM delivery WHERE sink_id = ?1 AND seq = ?2")
-        .and_then(|mut s| s.query_row([sink_id, candidate.seq], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))))
+        .and_then(|mut s| s.execute(params![sink_id, candidate.seq, attempt, first, now]))
         .map_err(&doing)?;
     let gap = tell_gap(connection, sink_id, candidate)?;
     let event = load_event(connection, candidate.seq, names)?;
-    let first_at = (attempts > 1).then(|| time(first));
-    Ok(Claim { seq: count(candidate.seq), event, attempt: attempts, charged, first_at, gap })
+    let first_at = (attempt > 1).then(|| time(first));
+    Ok(Claim { seq: count(candidate.seq), event, attempt, charged: candidate.charged, first_at, gap })
 }
 
 /// Whether an earlier event of the key is dead, which only the next one says.
@@ -449,7 +458,7 @@ fn recover(connection: &Connection, now: Timestamp) -> Result<u64> {
             "INSERT OR REPLACE INTO attempt (seq, sink_id, number, at, outcome, summary)
              SELECT seq, sink_id, attempts, coalesce(last_at, ?1), 'unknown', 'the process ended during the attempt; it may have arrived'
              FROM delivery INDEXED BY delivery_busy
-             WHERE sink_id IN (SELECT id FROM sink) AND state IN (1, 2, 3) AND state = 1",
+             WHERE sink_id IN (SELECT id FROM sink) AND state BETWEEN 1 AND 3 AND state = 1",
             [now.nanos()],
         )
         .map_err(&doing)?;
@@ -457,7 +466,7 @@ fn recover(connection: &Connection, now: Timestamp) -> Result<u64> {
         .execute(
             "UPDATE delivery INDEXED BY delivery_busy SET state = 2, next_at = ?1, outcome = 'unknown',
                     summary = 'the process ended during the attempt; it may have arrived'
-             WHERE sink_id IN (SELECT id FROM sink) AND state IN (1, 2, 3) AND state = 1",
+             WHERE sink_id IN (SELECT id FROM sink) AND state BETWEEN 1 AND 3 AND state = 1",
             [now.nanos()],
         )
         .map_err(&doing)?;
