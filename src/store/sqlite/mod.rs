@@ -2,6 +2,7 @@
 //! Who may open it for writing is decided by the lock, before it comes here.
 
 mod action;
+mod claim;
 mod code;
 mod failure;
 mod keep;
@@ -177,7 +178,7 @@ fn prepare_writer(connection: &Connection) -> Result<()> {
         return Err(Error::new(ErrorKind::ReadOnly, fact));
     }
     // Measured (PERF.md (c)): a larger cache and rarer checkpoints are worth twice the inserts.
-    set("cache_size", "-65536")?;
+    set("cache_size", "-32768")?;
     set("wal_autocheckpoint", "16000")?;
     set("journal_size_limit", "67108864")?;
     set("synchronous", "FULL")
