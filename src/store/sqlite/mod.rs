@@ -4,6 +4,7 @@
 mod action;
 mod code;
 mod failure;
+mod fate;
 mod keep;
 mod known;
 mod listing;

@@ -10,7 +10,7 @@ use super::failure::sqlite;
 use super::reader::find_event;
 use super::round::{ACCEPTED_NEW, ACCEPTED_PLACE, ACCEPTED_REMOVALS, SILENT_NEW, SILENT_REMOVALS};
 use super::writer::Durability;
-use super::{Names, SqliteStore, action, queue};
+use super::{Names, SqliteStore, action, fate, queue};
 use crate::change::Key;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
@@ -128,8 +128,9 @@ impl Operating<'_> {
             if sink.is_some_and(|wanted| wanted != name.as_str()) {
                 continue;
             }
+            let later = u64::from(fate::cancel_later(self.connection, *id, seq)?);
             let open = self.execute(
-                "UPDATE delivery SET state = ?3, next_at = NULL WHERE sink_id = ?1 AND seq = ?2 AND state IN (0, 1, 2, 3)",
+                "UPDATE delivery SET state = ?3, next_at = NULL WHERE sink_id = ?1 AND seq = ?2 AND state IN (0, 2, 3)",
                 vec![Value::from(*id), Value::from(seq), Value::from(CANCELLED)],
             )?;
             let dead = self.execute(
@@ -140,7 +141,7 @@ impl Operating<'_> {
                 queue::release_keys_of(self.connection, *id, seq)?;
             }
             backlog.insert(*id, -i64::try_from(open).unwrap_or(i64::MAX));
-            changed += open + dead;
+            changed += open + dead + later;
         }
         action::note_final(self.connection, seq)?;
         Ok((changed, backlog))

@@ -4,8 +4,9 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::code::DEAD;
+use super::code::{CANCELLED, DEAD, SUPERSEDED};
 use super::failure::sqlite;
+use super::fate::{CANCELLED_LATER, SUPERSEDED_LATER};
 use super::writer::Durability;
 use super::{Names, SqliteStore, action, load_names};
 use crate::clock::Timestamp;
@@ -100,10 +101,13 @@ fn wind_up_missing_sinks(connection: &Connection, names: &Names, sinks: &[SinkNa
         // By the partial indexes: every command comes by here, and what was ever delivered may be millions.
         for (index, open) in [("delivery_pending", "state = 0"), ("delivery_busy", "state IN (1, 2, 3)")] {
             let sql = format!(
-                "UPDATE delivery INDEXED BY {index} SET state = ?2, dead_reason = 'sink_gone', next_at = NULL
+                "UPDATE delivery INDEXED BY {index} SET next_at = NULL,
+                    state = CASE dead_reason WHEN ?3 THEN ?4 WHEN ?5 THEN ?6 ELSE ?2 END,
+                    dead_reason = CASE WHEN dead_reason IS NULL THEN 'sink_gone' END
                  WHERE sink_id = ?1 AND {open}"
             );
-            wound_up += connection.execute(&sql, params![id, DEAD]).map_err(sqlite("wind up a sink that is gone"))?;
+            let values = params![id, DEAD, CANCELLED_LATER, CANCELLED, SUPERSEDED_LATER, SUPERSEDED];
+            wound_up += connection.execute(&sql, values).map_err(sqlite("wind up a sink that is gone"))?;
         }
         if wound_up > 0 {
             tracing::warn!(sink = %name, count = wound_up, "the sink is gone from the configuration: its deliveries are dead letters");

@@ -57,20 +57,70 @@ fn what_holds_a_sink_is_read_back() {
     });
 }
 
+fn cancel(f: &Fixture, event: &Event) -> u64 {
+    operate(f, &Operation::Cancel { event: event.id.to_string(), sink: None })
+}
+
 #[test]
-fn a_cancelled_delivery_frees_its_key_and_an_outcome_that_comes_later_changes_nothing() {
+fn a_cancelled_delivery_that_waits_frees_its_key_at_once() {
     each_store(|f| {
         let mut lease = begin(&*f.store);
         let told = commit(&*f.store, &mut lease, &["a", "a"], &["erp"]);
-        let first = claim(&*f.store, "erp", 9, at(1));
-        claim(&*f.store, "erp", 9, at(1));
-        let cancel = Operation::Cancel { event: told[0].id.to_string(), sink: None };
-        assert_eq!(operate(f, &cancel), 1);
-        assert_eq!(f.store.backlog(&sink("erp")), 1);
-        settle(&*f.store, "erp", &first, State::Retrying);
-        assert_eq!(states(f), [State::Pending, State::Cancelled]);
+        settle(&*f.store, "erp", &claim(&*f.store, "erp", 9, at(1)), State::Retrying);
+        assert!(claim(&*f.store, "erp", 9, at(1)).is_empty());
+        assert_eq!((cancel(f, &told[0]), f.store.backlog(&sink("erp"))), (1, 1));
         assert_eq!(claim(&*f.store, "erp", 9, at(1))[0].event.id, told[1].id);
     });
+}
+
+#[test]
+fn a_cancelled_delivery_under_way_keeps_its_key_until_its_attempt_has_ended() {
+    each_store(|f| {
+        for ending in [State::Retrying, State::Dead, State::Pending] {
+            let mut lease = begin(&*f.store);
+            let told = commit(&*f.store, &mut lease, &["a", "a"], &["erp"]);
+            let first = claim(&*f.store, "erp", 9, at(1));
+            assert_eq!(cancel(f, &told[0]), 1);
+            assert_eq!(cancel(f, &told[0]), 0, "it is cancelled already");
+            assert!(claim(&*f.store, "erp", 9, at(1)).is_empty(), "the attempt is still under way");
+            assert_eq!((states(f)[1], f.store.backlog(&sink("erp"))), (State::InFlight, 2));
+            settle(&*f.store, "erp", &first, ending);
+            assert_eq!(states(f)[..2], [State::Pending, State::Cancelled], "{ending:?}");
+            assert_eq!(f.store.backlog(&sink("erp")), 1);
+            let next = claim(&*f.store, "erp", 9, at(999));
+            assert_eq!(next.iter().map(|claim| claim.event.id).collect::<Vec<_>>(), [told[1].id]);
+            settle(&*f.store, "erp", &next, State::Delivered);
+        }
+    });
+}
+
+#[test]
+fn what_arrived_although_it_was_cancelled_is_delivered() {
+    each_store(|f| {
+        let mut lease = begin(&*f.store);
+        let told = commit(&*f.store, &mut lease, &["a"], &["erp"]);
+        let first = claim(&*f.store, "erp", 9, at(1));
+        cancel(f, &told[0]);
+        settle(&*f.store, "erp", &first, State::Delivered);
+        assert_eq!((states(f), f.store.backlog(&sink("erp"))), (vec![State::Delivered], 0));
+    });
+}
+
+#[test]
+fn what_was_cancelled_under_way_stays_cancelled_when_the_process_dies() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let store = highwater::store::sqlite::SqliteStore::open(&folder.path().join("highwater.db")).expect("open");
+    let f = Fixture { folder, store: Box::new(store) };
+    register(&*f.store, &["orders"], &["erp"]);
+    let mut lease = begin(&*f.store);
+    let told = commit(&*f.store, &mut lease, &["a", "a"], &["erp"]);
+    claim(&*f.store, "erp", 9, at(1));
+    assert!(claim(&*f.store, "erp", 9, at(1)).is_empty());
+    cancel(&f, &told[0]);
+    let f = reopen(f);
+    f.store.recover(at(5)).expect("recover");
+    assert_eq!((states(&f), f.store.backlog(&sink("erp"))), (vec![State::Pending, State::Cancelled], 1));
+    assert_eq!(claim(&*f.store, "erp", 9, at(5))[0].event.id, told[1].id);
 }
 
 #[test]
