@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
-use super::code::{CANCELLED, DEAD, DELIVERED, RETRYING, key_hash};
+use super::code::{CANCELLED, DEAD, DELIVERED, IN_FLIGHT, RETRYING, key_hash};
 use super::failure::sqlite;
 use super::reader::find_event;
 use super::round::{ACCEPTED_NEW, ACCEPTED_PLACE, ACCEPTED_REMOVALS, SILENT_NEW, SILENT_REMOVALS};
@@ -201,7 +201,7 @@ impl Operating<'_> {
         Ok((changed, backlog))
     }
 
-    /// Whether a later event of the same key arrived at this sink already.
+    /// Whether a later event of the same key arrived at this sink already, or may any moment.
     fn newer_was_delivered(&self, sink: i64, seq: i64) -> Result<bool> {
         let doing = sqlite("look for newer deliveries of a key");
         let place: Option<(i64, Vec<u8>)> = self
@@ -211,7 +211,7 @@ impl Operating<'_> {
             .map_err(&doing)?;
         let Some((source, key)) = place else { return Ok(false) };
         let delivered = "CROSS JOIN delivery d ON d.sink_id = ?3 AND d.seq = e.seq
-                    WHERE e.source_id = ?1 AND e.key = ?2 AND d.state = ?5";
+                    WHERE e.source_id = ?1 AND e.key = ?2 AND d.state IN (?5, ?7)";
         // By the look-up where it reaches, else by reading the tail behind it.
         let sql = format!(
             "SELECT EXISTS (SELECT 1 FROM event_lookup l CROSS JOIN event e ON e.seq = l.seq {delivered}
@@ -221,7 +221,7 @@ impl Operating<'_> {
         );
         let hash = key_hash(source, &Key::from(key.clone()));
         self.connection
-            .query_row(&sql, params![source, key, sink, seq, DELIVERED, hash], |row| row.get(0))
+            .query_row(&sql, params![source, key, sink, seq, DELIVERED, hash, IN_FLIGHT], |row| row.get(0))
             .map_err(&doing)
     }
 

@@ -205,6 +205,17 @@ fn accepting_what_holds_a_source_lets_one_poll_through() {
 }
 
 #[test]
+fn a_dead_letter_older_than_what_is_under_way_is_sent_only_on_request() {
+    each_store(|f| {
+        let mut lease = begin(&*f.store);
+        commit(&*f.store, &mut lease, &["a", "a"], &["erp"]);
+        settle(&*f.store, "erp", &claim(&*f.store, "erp", 9, at(1)), State::Dead);
+        assert_eq!(claim(&*f.store, "erp", 9, at(1)).len(), 1, "the second is under way");
+        assert_eq!(operate(f, &Operation::DeadRetry(DeadFilter::default())), 0);
+    });
+}
+
+#[test]
 fn deliveries_to_a_sink_that_is_gone_become_dead_letters() {
     each_store(|f| {
         let mut lease = begin(&*f.store);
