@@ -205,6 +205,24 @@ fn accepting_what_holds_a_source_lets_one_poll_through() {
 }
 
 #[test]
+fn an_acceptance_given_during_a_poll_is_not_used_up_by_it() {
+    each_store(|f| {
+        let end = |lease: &Lease, reason: HoldReason, accepted_used| {
+            let hold = Some(Hold { reason, detail: String::new() });
+            f.store.end_poll(lease, PollEnded { hold, accepted_used, ..ended() }).expect("end");
+        };
+        let accept = || operate(f, &Operation::CursorAccept { source: "orders".into() });
+        end(&begin(&*f.store), HoldReason::MassRemoval, false);
+        accept();
+        end(&begin(&*f.store), HoldReason::MaxNew, false);
+        let lease = begin(&*f.store);
+        accept();
+        end(&lease, HoldReason::MaxNew, true);
+        assert_eq!(begin(&*f.store).accepted, Accepted { new_entries: true, ..Accepted::default() });
+    });
+}
+
+#[test]
 fn a_dead_letter_older_than_what_is_under_way_is_sent_only_on_request() {
     each_store(|f| {
         let mut lease = begin(&*f.store);
