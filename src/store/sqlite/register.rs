@@ -11,7 +11,7 @@ use super::writer::Durability;
 use super::{Names, SqliteStore, action, load_names};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
-use crate::setting::SinkName;
+use crate::setting::{SinkName, SourceName};
 use crate::store::SourceRegistration;
 
 impl SqliteStore {
@@ -71,13 +71,30 @@ fn register_source(connection: &Connection, source: &SourceRegistration) -> Resu
             return Ok(());
         }
     }
+    let identity = free_identity(connection, &source.name)?;
     connection
         .execute(
-            "INSERT INTO source (name, identity, kind) VALUES (?1, ?1, ?2)",
-            params![source.name.as_str(), source.kind],
+            "INSERT INTO source (name, identity, kind) VALUES (?1, ?2, ?3)",
+            params![source.name.as_str(), identity, source.kind],
         )
         .map_err(sqlite(&doing))?;
     Ok(())
+}
+
+/// The name that goes into a new source's ids: its own, unless another source had it before and took its ids along. Then
+/// it is told apart by a number behind a slash, which no configured name has.
+fn free_identity(connection: &Connection, name: &SourceName) -> Result<String> {
+    let mut identity = name.to_string();
+    for number in 2_u64.. {
+        let taken: bool = connection
+            .query_row("SELECT EXISTS (SELECT 1 FROM source WHERE identity = ?1)", [&identity], |row| row.get(0))
+            .map_err(sqlite("find a name for the ids of a source"))?;
+        if !taken {
+            break;
+        }
+        identity = format!("{name}/{number}");
+    }
+    Ok(identity)
 }
 
 /// What waits behind a dead letter is looked at anew: `after_dead` may be another one than when it was parked.
