@@ -384,3 +384,21 @@ fn a_version_under_way_that_arrives_is_delivered_and_the_newer_one_after_it() {
         assert_eq!(claim(&*f.store, "erp", 9, at(1))[0].event.sequence, 3);
     });
 }
+
+#[test]
+fn who_waits_for_a_renamed_file_names_it() {
+    each_store(|f| {
+        let mut lease = begin(&*f.store);
+        commit_one(f, &mut lease, "new", Some("old"), false);
+        let renamed = claim(&*f.store, "erp", 9, at(1));
+        commit_one(f, &mut lease, "old", None, false);
+        assert!(claim(&*f.store, "erp", 9, at(1)).is_empty());
+        let mut blocked = Vec::new();
+        let mut note = |d: highwater::store::records::DeliveryRecord| {
+            blocked.push(d.blocked_by);
+            Ok(true)
+        };
+        f.store.records().expect("records").deliveries(&DeliveryFilter::default(), &mut note).expect("deliveries");
+        assert_eq!(blocked, [Some(renamed[0].event.id), None]);
+    });
+}
