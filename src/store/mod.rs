@@ -85,7 +85,7 @@ pub trait Store: Memory + Send + Sync {
     /// After-actions of this source that are due at `now`, at most `limit`.
     fn actions_due(&self, source: &SourceName, limit: usize, now: Timestamp) -> Result<Vec<DueAction>>;
 
-    /// Journals the exact order before it is carried out.
+    /// Journals the exact order before it is carried out. `Conflict` when it is not due any more: it must not be.
     fn journal_action(&self, source: &SourceName, order: &ActionOrder) -> Result<()>;
 
     /// Remembers what came of an after-action.

@@ -196,6 +196,7 @@ impl Operating<'_> {
                  WHERE sink_id = ?1 AND seq = ?2",
                 vec![Value::from(sink), Value::from(seq), Value::from(RETRYING), Value::from(self.now.nanos())],
             )?;
+            action::take_back(self.connection, seq)?;
             *backlog.entry(sink).or_default() += 1;
         }
         Ok((changed, backlog))
