@@ -164,6 +164,8 @@ pub struct PollEnded {
     pub ended: Timestamp,
     /// Whether the whole place was looked at to the end.
     pub completed: bool,
+    /// Whether we were asked to stop before its end: how the source is, stays as it was told by the poll before.
+    pub cut_short: bool,
     /// What the state is bound to from now on, when it was completed.
     pub binding: Option<Binding>,
     /// The error that ended it.

@@ -359,6 +359,7 @@ mod tests {
                 began: NOW,
                 ended: NOW,
                 completed: false,
+                cut_short: false,
                 binding: None,
                 error: None,
                 degraded: None,

@@ -139,6 +139,10 @@ pub(super) fn pause_of(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<Paus
 /// `used_up` are the acceptances that this poll began with and used; those given meanwhile are for the next one.
 fn write_poll_end(connection: &Connection, id: i64, used_up: i64, ended: &PollEnded) -> Result<()> {
     let doing = sqlite("end a poll");
+    if ended.cut_short {
+        let sql = "UPDATE source SET unrouted = unrouted + ?2 WHERE id = ?1";
+        return connection.execute(sql, params![id, int(ended.unrouted)]).map(drop).map_err(doing);
+    }
     connection
         .prepare_cached(
             "UPDATE source SET last_poll = ?2, last_error = ?3, degraded = ?4, hold_reason = ?5, hold_detail = ?6,

@@ -190,3 +190,25 @@ fn a_new_source_under_the_old_name_of_a_renamed_one_has_ids_of_its_own() {
         assert_eq!(register(&orders(), None), third, "as long as the store lives");
     });
 }
+
+#[test]
+fn a_poll_that_was_cut_short_leaves_the_source_as_it_was() {
+    each_store(|f| {
+        let source = || f.store.records().expect("records").sources().expect("sources").remove(0);
+        let failed = PollEnded { error: Some("no route to host".into()), ..ended() };
+        f.store.end_poll(&begin(&*f.store), failed.clone()).expect("end");
+        let stopped = |ended_at, unrouted| PollEnded {
+            ended: at(ended_at),
+            error: Some("stopped".into()),
+            cut_short: true,
+            unrouted,
+            ..ended()
+        };
+        f.store.end_poll(&begin(&*f.store), stopped(50, 3)).expect("end");
+        let after = source();
+        assert_eq!((after.last_error, after.last_poll, after.unrouted), (failed.error, Some(at(1)), 3));
+        f.store.end_poll(&begin(&*f.store), ended()).expect("end");
+        f.store.end_poll(&begin(&*f.store), stopped(60, 0)).expect("end");
+        assert_eq!(source().last_error, None);
+    });
+}
