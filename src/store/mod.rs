@@ -73,8 +73,9 @@ pub trait Store: Memory + Send + Sync {
     /// How many deliveries of this sink are neither final nor dead. Cheap: kept in memory.
     fn backlog(&self, sink: &SinkName) -> u64;
 
-    /// Holds or pauses a whole sink, or lets it go on.
-    fn set_sink_hold(&self, sink: &SinkName, hold: &SinkHold, now: Timestamp) -> Result<()>;
+    /// Holds or pauses a whole sink, or lets it go on. `before` is what the caller last knew to be stored: what somebody
+    /// else changed since stays as it is ([`SinkHold::merged`]).
+    fn set_sink_hold(&self, sink: &SinkName, before: &SinkHold, hold: &SinkHold, now: Timestamp) -> Result<()>;
 
     /// What holds this sink, as stored.
     fn sink_hold(&self, sink: &SinkName) -> Result<SinkHold>;
@@ -359,6 +360,24 @@ pub struct SinkHold {
     pub breaker_until: Option<Timestamp>,
     /// The last fault, for `status`.
     pub last_error: Option<String>,
+}
+
+impl SinkHold {
+    /// What is to be stored: `self`, but for what differs between `stored` and `before`. That was changed by somebody else
+    /// since it was read, an operator as a rule, who has the last word.
+    #[must_use]
+    pub fn merged(self, before: &Self, stored: Self) -> Self {
+        Self {
+            pause: if stored.pause == before.pause { self.pause } else { stored.pause },
+            not_before: if stored.not_before == before.not_before { self.not_before } else { stored.not_before },
+            breaker_until: if stored.breaker_until == before.breaker_until {
+                self.breaker_until
+            } else {
+                stored.breaker_until
+            },
+            last_error: self.last_error,
+        }
+    }
 }
 
 /// An operator's change, as it comes from a command.

@@ -13,6 +13,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 
 use super::code::{PARKED, PENDING, content_of, count, int, kind_of, nature_of, state_code, time};
 use super::failure::sqlite;
+use super::reader::load_sink_hold;
 use super::writer::Durability;
 use super::{Names, Shared, SqliteStore, action, fate};
 use crate::change::{Fingerprint, Key};
@@ -70,10 +71,11 @@ impl SqliteStore {
         })
     }
 
-    pub(super) fn store_sink_hold(&self, sink: &SinkName, hold: &SinkHold) -> Result<()> {
+    pub(super) fn store_sink_hold(&self, sink: &SinkName, before: &SinkHold, hold: &SinkHold) -> Result<()> {
         let id = self.sink_id(sink)?;
-        let hold = hold.clone();
+        let (before, hold) = (before.clone(), hold.clone());
         self.writer.write(Durability::Process, move |connection| {
+            let hold = hold.merged(&before, load_sink_hold(connection, id)?);
             let nanos = |at: Option<Timestamp>| at.map(Timestamp::nanos);
             connection
                 .prepare_cached(

@@ -49,11 +49,34 @@ fn what_holds_a_sink_is_read_back() {
             breaker_until: Some(at(6)),
             last_error: Some("refused".into()),
         };
-        f.store.set_sink_hold(&sink("erp"), &hold, at(1)).expect("set");
+        f.store.set_sink_hold(&sink("erp"), &SinkHold::default(), &hold, at(1)).expect("set");
         assert_eq!(f.store.sink_hold(&sink("erp")).expect("hold"), hold);
         operate(f, &Operation::Resume { name: "erp".into() });
         let after = f.store.sink_hold(&sink("erp")).expect("hold");
         assert_eq!((after.not_before, after.breaker_until), (None, None));
+    });
+}
+
+#[test]
+fn what_an_operator_says_of_a_sink_meanwhile_is_not_overwritten() {
+    each_store(|f| {
+        let stored = || f.store.sink_hold(&sink("erp")).expect("hold");
+        let set =
+            |before: &SinkHold, hold: &SinkHold| f.store.set_sink_hold(&sink("erp"), before, hold, at(1)).expect("set");
+        let before = stored();
+        operate(f, &Operation::Pause { name: "erp".into(), reason: "upgrade".into(), until_ms: None });
+        let busy = SinkHold { not_before: Some(at(5)), last_error: Some("503".into()), ..before.clone() };
+        set(&before, &busy);
+        assert_eq!(stored().pause.expect("still paused").reason, "upgrade");
+        assert_eq!((stored().not_before, stored().last_error), (Some(at(5)), Some("503".into())));
+
+        let before = stored();
+        operate(f, &Operation::Resume { name: "erp".into() });
+        set(&before, &SinkHold { not_before: Some(at(9)), ..before.clone() });
+        assert_eq!((stored().pause, stored().not_before), (None, None), "resumed is resumed");
+        let before = stored();
+        set(&before, &busy);
+        assert_eq!(stored(), busy);
     });
 }
 
