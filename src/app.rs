@@ -2,6 +2,8 @@
 //! What commands print, and with which exit code they end, belongs to `cli`.
 
 mod command;
+mod crew;
+mod desk;
 mod explain;
 mod house;
 mod listener;
@@ -9,6 +11,7 @@ mod once;
 mod peek;
 mod plan;
 mod probe;
+mod reload;
 mod run;
 mod tend;
 mod told;
@@ -18,7 +21,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::change::Key;
-use crate::clock::Stop;
+use crate::clock::{Bell, Stop};
 use crate::config::Config;
 use crate::error::Result;
 use crate::event::Event;
@@ -49,6 +52,8 @@ pub type Ready = Arc<dyn Fn() + Send + Sync>;
 pub struct RunOptions {
     /// Raised by SIGTERM and Ctrl-C.
     pub stop: Stop,
+    /// Rung by SIGHUP: the configuration is read again.
+    pub hangup: Bell,
     /// Told of long looks.
     pub progress: ProgressOf,
     /// Told of each delivery, in a line for people; `None` when nobody watches.

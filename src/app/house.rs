@@ -26,10 +26,8 @@ const RUNTIME_THREADS: usize = 2;
 
 /// Everything that is open while a process writes. Fields are dropped in order: the lock goes last.
 pub struct House {
-    /// The sinks by name.
-    pub sinks: HashMap<SinkName, Arc<dyn Sink>>,
-    /// What routes need to know of them.
-    pub facts: HashMap<SinkName, SinkFacts>,
+    /// What the configuration in force asks for.
+    pub furniture: Furniture,
     /// Where large contents are.
     pub spool: Spool,
     /// What is remembered.
@@ -40,6 +38,17 @@ pub struct House {
     pub clock: Arc<dyn Clock>,
     /// The right to all this.
     pub lock: Lock,
+}
+
+/// Sinks by name.
+pub type Sinks = HashMap<SinkName, Arc<dyn Sink>>;
+
+/// What one configuration asks for, open.
+pub struct Furniture {
+    /// The sinks.
+    pub sinks: Sinks,
+    /// What routes need to know of them.
+    pub facts: HashMap<SinkName, SinkFacts>,
 }
 
 impl House {
@@ -64,7 +73,7 @@ impl House {
                 "scripts that outlived a crash were ended before their deliveries are tried again"
             );
         }
-        register(config, &*store, &*clock)?;
+        store.register(&registrations(config), &sink_names(config), clock.now())?;
         let recovered = store.recover(clock.now())?;
         if recovered > 0 {
             tracing::warn!(
@@ -77,24 +86,61 @@ impl House {
             tracing::info!(files = orphans, "spool files that no event names were removed");
         }
         let runtime = Arc::new(runtime()?);
-        let (sinks, facts) = open_sinks(config, &spool, &run_folder, &runtime)?;
-        Ok(Self { sinks, facts, spool, store, runtime, clock, lock })
+        let furniture = open_sinks(config, &spool, &run_folder, &runtime)?;
+        Ok(Self { furniture, spool, store, runtime, clock, lock })
     }
 
-    /// Another configuration for the same house: names are registered and sinks opened anew.
-    pub fn refurnish(&mut self, config: &Config) -> Result<()> {
-        register(config, &*self.store, &*self.clock)?;
-        let (sinks, facts) = open_sinks(config, &self.spool, &run_folder(config), &self.runtime)?;
-        self.sinks = sinks;
-        self.facts = facts;
-        Ok(())
+    /// What another configuration asks for, opened beside what is there.
+    ///
+    /// # Errors
+    /// `Config`: a sink can't be opened.
+    pub fn furnish(&self, config: &Config) -> Result<Furniture> {
+        open_sinks(config, &self.spool, &run_folder(config), &self.runtime)
+    }
+
+    /// Changes what is there, and the limits of the spool; returns what was there.
+    pub fn refurnish(&mut self, config: &Config, furniture: Furniture) -> Furniture {
+        self.spool.limit(config.state.spool_max.0, config.state.min_free.0);
+        std::mem::replace(&mut self.furniture, furniture)
+    }
+
+    /// Makes sure of the names of `next`. The sinks of `now` stay as well: deliveries to them are left as they are.
+    ///
+    /// # Errors
+    /// `Config` when a name can't mean what it shall mean now; the store's.
+    pub fn register(&self, next: &Config, now: &Config) -> Result<()> {
+        self.store.register(&registrations(next), &joint_sink_names(next, now), self.clock.now())
+    }
+
+    /// Gives sources that [`House::register`] renamed for `failed` the names back that they have in `now`.
+    ///
+    /// # Errors
+    /// The store's.
+    pub fn register_again(&self, now: &Config, failed: &Config) -> Result<()> {
+        let mut sources = registrations(now);
+        for source in &mut sources {
+            let heir = failed.sources.iter().find(|heir| heir.was.as_ref() == Some(&source.name));
+            source.was = heir.map(|heir| heir.name.clone()).or(source.was.take());
+        }
+        self.store.register(&sources, &joint_sink_names(now, failed), self.clock.now())
     }
 
     /// A poller for one source.
     pub fn poller(&self, config: &Config, settings: &SourceSettings, progress: Arc<dyn Progress>) -> Result<Poller> {
+        self.poller_with(&self.furniture, config, settings, progress)
+    }
+
+    /// A poller for one source of a configuration that is about to be in force.
+    pub fn poller_with(
+        &self,
+        furniture: &Furniture,
+        config: &Config,
+        settings: &SourceSettings,
+        progress: Arc<dyn Progress>,
+    ) -> Result<Poller> {
         let source = source::open(settings, self.runtime.handle())
             .map_err(|e| e.while_doing(format!("open source {}", settings.name)))?;
-        let plan = SourcePlan::new(settings, &config.state.instance, &self.facts)?;
+        let plan = SourcePlan::new(settings, &config.state.instance, &furniture.facts)?;
         Ok(Poller::new(source, plan, self.store.clone(), self.spool.clone(), self.clock.clone(), progress))
     }
 }
@@ -131,20 +177,27 @@ fn make_folder_of(path: &Path) -> Result<()> {
     std::fs::create_dir_all(folder).map_err(|e| Error::io(format!("make the store's folder {}", folder.display()), e))
 }
 
-fn register(config: &Config, store: &dyn Store, clock: &dyn Clock) -> Result<()> {
+fn registrations(config: &Config) -> Vec<SourceRegistration> {
     let registration = |settings: &SourceSettings| SourceRegistration {
         name: settings.name.clone(),
         was: settings.was.clone(),
         kind: settings.kind.as_str(),
     };
-    let sources: Vec<SourceRegistration> = config.sources.iter().map(registration).collect();
-    let sinks: Vec<SinkName> = config.sinks.iter().map(|settings| settings.name.clone()).collect();
-    store.register(&sources, &sinks, clock.now())
+    config.sources.iter().map(registration).collect()
 }
 
-type OpenSinks = (HashMap<SinkName, Arc<dyn Sink>>, HashMap<SinkName, SinkFacts>);
+fn sink_names(config: &Config) -> Vec<SinkName> {
+    config.sinks.iter().map(|settings| settings.name.clone()).collect()
+}
 
-fn open_sinks(config: &Config, spool: &Spool, run_folder: &Path, runtime: &Runtime) -> Result<OpenSinks> {
+fn joint_sink_names(one: &Config, other: &Config) -> Vec<SinkName> {
+    let mut names = sink_names(one);
+    let further: Vec<SinkName> = sink_names(other).into_iter().filter(|name| !names.contains(name)).collect();
+    names.extend(further);
+    names
+}
+
+fn open_sinks(config: &Config, spool: &Spool, run_folder: &Path, runtime: &Runtime) -> Result<Furniture> {
     let _entered = runtime.enter();
     let mut sinks = HashMap::new();
     for settings in &config.sinks {
@@ -152,5 +205,5 @@ fn open_sinks(config: &Config, spool: &Spool, run_folder: &Path, runtime: &Runti
             .map_err(|e| e.while_doing(format!("open sink {}", settings.name)))?;
         sinks.insert(settings.name.clone(), sink);
     }
-    Ok((sinks, facts_of(config)))
+    Ok(Furniture { sinks, facts: facts_of(config) })
 }

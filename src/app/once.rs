@@ -43,7 +43,7 @@ pub fn once(config: Config, options: OnceOptions) -> Result<OnceSummary> {
         let missing = || Error::internal(format!("sink {} was not opened", settings.name));
         workers.push(Worker::start(WorkerSetup {
             name: settings.name.clone(),
-            sink: house.sinks.get(&settings.name).ok_or_else(missing)?.clone(),
+            sink: house.furniture.sinks.get(&settings.name).ok_or_else(missing)?.clone(),
             settings: settings.delivery.clone(),
             store: house.store.clone(),
             clock: house.clock.clone(),

@@ -1,160 +1,173 @@
-//! `run`: everything at once until it is asked to stop, then everything down in order.
+//! `run`: everything at once until it is asked to stop, then everything down in order. In between the configuration may
+//! be read again: the new one is taken up whole, or the old one goes on.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
-use std::thread::JoinHandle;
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::RunOptions;
-use super::command::{Running, handler};
+use super::crew::Crew;
+use super::desk::{Asker, Desk};
 use super::house::House;
-use super::listener::Listener;
-use super::tend::Tending;
-use super::told::Layout;
-use crate::clock::Stop;
+use super::reload;
 use crate::config::Config;
-use crate::delivery::{Keeper, KeeperSetup, Mode, Worker, WorkerSetup};
 use crate::error::{Error, Result};
-use crate::poll::WakeQueue;
-use crate::setting::SourceName;
-use crate::sink::settings::SinkSettings;
-use crate::web::Server;
+use crate::poll::Poller;
+use crate::source::settings::SourceSettings;
+use crate::web::{Answer, Server};
 
 /// How long whatever still runs on the runtime may take to end.
-const RUNTIME_GRACE: std::time::Duration = std::time::Duration::from_secs(2);
+const RUNTIME_GRACE: Duration = Duration::from_secs(2);
+/// A stop is noticed this soon: two things can't be waited for at once, and to a person this is nothing.
+const STOP_LOOK: Duration = Duration::from_millis(250);
+/// An old configuration that can't be started again at once is tried again after this.
+const START_RETRY: Duration = Duration::from_secs(5);
 
 /// Polls and delivers until `options.stop` is raised.
 ///
 /// # Errors
 /// What kept it from starting, or what made going on impossible.
 pub fn run(config: Config, options: RunOptions) -> Result<()> {
-    let mut house = House::open(&config, "run", None, &options.stop)?;
+    let house = House::open(&config, "run", None, &options.stop)?;
     match &options.ready {
         Some(ready) => ready(),
         None => tell_start(&config, "highwater runs"),
     }
-    let mut config = Arc::new(config);
-    loop {
-        let next = shift(&mut house, &config, &options)?;
-        let Some(next) = next else { break };
-        house.refurnish(&next)?;
-        tell_start(&next, "configuration read again");
-        config = Arc::new(next);
-    }
-    let House { runtime, store, .. } = house;
-    drop(store);
-    if let Ok(runtime) = Arc::try_unwrap(runtime) {
-        runtime.shutdown_timeout(RUNTIME_GRACE);
-    }
-    Ok(())
+    let config = Arc::new(config);
+    let crew = Crew::begin(&house, &config, pollers(&house, &config, &options)?, &options)?;
+    let desk = Desk::new(&house, config.clone(), crew.wakes().clone());
+    let server = Server::start(&config.state.path, &house.lock, house.clock.now(), desk.clone().handler());
+    let mut process = Process { house, config, crew, desk, options };
+    let worked = server.and_then(|server| {
+        let worked = process.work();
+        // From now on nobody is told that it runs.
+        drop(server);
+        worked
+    });
+    let ended = process.crew.end();
+    process.close();
+    worked.and(ended)
 }
 
-/// Runs with one configuration; returns the next one when it was asked to read it again.
-fn shift(house: &mut House, config: &Arc<Config>, options: &RunOptions) -> Result<Option<Config>> {
-    let stop = Stop::new();
-    let next: Arc<Mutex<Option<Config>>> = Arc::default();
-    let wakes: HashMap<SourceName, Arc<WakeQueue>> =
-        config.sources.iter().map(|s| (s.name.clone(), WakeQueue::new())).collect();
-    let actors = wakes.iter().map(|(name, wakes)| (name.clone(), wakes.bell().clone())).collect();
-    let say = options.say.clone().map(|say| (say, Layout::of(config)));
-    let listener = Listener::new(say, actors, stop.clone());
-    let workers = start_workers(house, config, &listener)?;
-    let running = Running {
-        config: config.clone(),
-        store: house.store.clone(),
-        sinks: house.sinks.clone(),
-        runtime: house.runtime.clone(),
-        clock: house.clock.clone(),
-        wakes: wakes.clone(),
-        next: next.clone(),
-        stop: stop.clone(),
-    };
-    let server = Server::start(&config.state.path, &house.lock, house.clock.now(), handler(running))?;
-    let keeper = Keeper::start(KeeperSetup {
-        store: house.store.clone(),
-        spool: house.spool.clone(),
-        clock: house.clock.clone(),
-        retention: config.state.retention.duration(),
-    })?;
-    let sources = start_sources(house, config, &wakes, &listener, &stop, options)?;
-    wait_for(&stop, &options.stop);
-    drop(server);
-    stop.raise();
-    for wakes in wakes.values() {
-        wakes.bell().ring();
-    }
-    for source in sources {
-        if source.join().is_err() {
-            listener.fail(Error::internal("a source's thread panicked"));
+/// The process that runs.
+struct Process {
+    house: House,
+    /// The configuration in force.
+    config: Arc<Config>,
+    /// Who works by it.
+    crew: Crew,
+    desk: Arc<Desk>,
+    options: RunOptions,
+}
+
+impl Process {
+    /// Until it is asked to stop, or can't go on.
+    fn work(&mut self) -> Result<()> {
+        let mut hangups = self.options.hangup.rings();
+        loop {
+            let rings = self.desk.bell().rings();
+            let askers = self.desk.take_askers();
+            let hung_up = std::mem::replace(&mut hangups, self.options.hangup.rings()) != hangups;
+            if !askers.is_empty() || hung_up {
+                self.reload(&askers)?;
+                continue;
+            }
+            self.desk.bell().wait(rings, STOP_LOOK);
+            if self.options.stop.is_raised() || self.crew.has_failed() {
+                return Ok(());
+            }
         }
     }
-    end_workers(workers, &listener);
-    keeper.stop();
-    listener.outcome()?;
-    Ok(next.lock().expect("no holder of the next configuration panics").take())
-}
 
-/// Either the process, or this configuration alone, is asked to end.
-fn wait_for(own: &Stop, process: &Stop) {
-    // Two stops can't be waited for at once; a quarter of a second is nothing to a person who stops a daemon.
-    while !process.wait(std::time::Duration::from_millis(250)) {
-        if own.is_raised() {
-            return;
+    /// Reads the configuration again, and tells everybody who asked what came of it.
+    ///
+    /// # Errors
+    /// What made going on impossible; a configuration that is refused is none.
+    fn reload(&mut self, askers: &[Asker]) -> Result<()> {
+        match self.take_up()? {
+            Ok(()) => {
+                tell_start(&self.config, "configuration read again");
+                let (sources, sinks) = (self.config.sources.len(), self.config.sinks.len());
+                let line = format!("configuration read again: {sources} sources, {sinks} sinks");
+                askers.iter().for_each(|asker| asker.tell(Ok(Answer::lines(vec![line.clone()]))));
+            }
+            Err(error) => {
+                askers.iter().for_each(|asker| asker.tell(Err(reload::refused(&error))));
+                let error = error.to_string().replace('\n', "; ");
+                tracing::error!(error, "configuration not taken up; the old one stays in force");
+            }
         }
+        Ok(())
     }
-}
 
-fn start_workers(house: &House, config: &Config, listener: &Arc<Listener>) -> Result<Vec<Worker>> {
-    let start = |settings: &SinkSettings| {
-        let missing = || Error::internal(format!("sink {} was not opened", settings.name));
-        Worker::start(WorkerSetup {
-            name: settings.name.clone(),
-            sink: house.sinks.get(&settings.name).ok_or_else(missing)?.clone(),
-            settings: settings.delivery.clone(),
-            store: house.store.clone(),
-            clock: house.clock.clone(),
-            runtime: house.runtime.handle().clone(),
-            mode: Mode::Run,
-            observer: listener.clone(),
-        })
-    };
-    config.sinks.iter().map(start).collect()
-}
-
-fn start_sources(
-    house: &House,
-    config: &Config,
-    wakes: &HashMap<SourceName, Arc<WakeQueue>>,
-    listener: &Arc<Listener>,
-    stop: &Stop,
-    options: &RunOptions,
-) -> Result<Vec<JoinHandle<()>>> {
-    let mut threads = Vec::new();
-    for settings in &config.sources {
-        let tending = Tending {
-            poller: house.poller(config, settings, (options.progress)(&settings.name))?,
-            wakes: wakes[&settings.name].clone(),
-            clock: house.clock.clone(),
-            stop: stop.clone(),
-            listener: listener.clone(),
+    /// Puts the next configuration into force, or leaves the old one there and returns why. Whatever can be tried
+    /// beforehand is tried while the old one still works.
+    fn take_up(&mut self) -> Result<Result<()>> {
+        let prepared = reload::load_next(&self.config).and_then(|next| {
+            let furniture = self.house.furnish(&next)?;
+            let pollers = next.sources.iter().map(|settings| {
+                self.house.poller_with(&furniture, &next, settings, (self.options.progress)(&settings.name))
+            });
+            let pollers = pollers.collect::<Result<Vec<_>>>()?;
+            Ok((next, furniture, pollers))
+        });
+        let (next, furniture, pollers) = match prepared {
+            Ok(prepared) => prepared,
+            Err(error) => return Ok(Err(error)),
         };
-        let thread = std::thread::Builder::new()
-            .name(format!("source-{}", settings.name))
-            .spawn(move || tending.run())
-            .map_err(|e| Error::io(format!("start the thread of source {}", settings.name), e))?;
-        threads.push(thread);
+        self.crew.end()?;
+        // Sinks that are gone are wound up once nothing can lead back to them.
+        if let Err(error) = self.house.register(&next, &self.config) {
+            return self.go_on(error);
+        }
+        let old = self.house.refurnish(&next, furniture);
+        match Crew::begin(&self.house, &next, pollers, &self.options) {
+            Ok(crew) => self.crew = crew,
+            Err(error) => {
+                self.house.refurnish(&self.config, old);
+                if let Err(error) = self.house.register_again(&self.config, &next) {
+                    tracing::error!(%error, "names of sources could not be changed back");
+                }
+                return self.go_on(error);
+            }
+        }
+        self.config = Arc::new(next);
+        self.desk.serve(&self.house, self.config.clone(), self.crew.wakes().clone());
+        if let Err(error) = self.house.register(&self.config, &self.config) {
+            tracing::error!(%error, "sinks that are gone are wound up at the next start");
+        }
+        Ok(Ok(()))
     }
-    Ok(threads)
-}
 
-fn end_workers(workers: Vec<Worker>, listener: &Listener) {
-    for worker in &workers {
-        worker.stop();
-    }
-    for worker in workers {
-        if let Err(error) = worker.join() {
-            listener.fail(error);
+    /// Starts the old configuration again, which the new one could not follow because of `error`.
+    fn go_on(&mut self, error: Error) -> Result<Result<()>> {
+        loop {
+            let pollers = pollers(&self.house, &self.config, &self.options);
+            match pollers.and_then(|pollers| Crew::begin(&self.house, &self.config, pollers, &self.options)) {
+                Ok(crew) => self.crew = crew,
+                Err(error) => {
+                    tracing::error!(%error, "old configuration could not be started again: it is tried again");
+                    if !self.options.stop.wait(START_RETRY) {
+                        continue;
+                    }
+                }
+            }
+            self.desk.serve(&self.house, self.config.clone(), self.crew.wakes().clone());
+            return Ok(Err(error));
         }
     }
+
+    fn close(self) {
+        let House { runtime, store, .. } = self.house;
+        drop((store, self.desk));
+        if let Ok(runtime) = Arc::try_unwrap(runtime) {
+            runtime.shutdown_timeout(RUNTIME_GRACE);
+        }
+    }
+}
+
+fn pollers(house: &House, config: &Config, options: &RunOptions) -> Result<Vec<Poller>> {
+    let poller = |settings: &SourceSettings| house.poller(config, settings, (options.progress)(&settings.name));
+    config.sources.iter().map(poller).collect()
 }
 
 fn tell_start(config: &Config, what: &'static str) {

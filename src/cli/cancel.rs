@@ -14,6 +14,8 @@ use crate::web::Request;
 /// Give up the unfinished deliveries of an event
 #[derive(Debug, clap::Args)]
 #[command(after_help = "\
+An attempt under way comes to its end first, and keeps its key until then; what arrives by it is delivered.
+
 Examples:
   highwater cancel evt_wgakhpz5zdyvhd5ozrouyfl3feamdqp4
   highwater cancel evt_wgakhpz5zdyvhd5ozrouyfl3feamdqp4 --sink erp")]

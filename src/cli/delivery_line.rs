@@ -141,6 +141,7 @@ pub fn story(delivery: &DeliveryRecord, holds: &Holds) -> String {
     match (delivery.state, delivery.next_at, delivery.dead_reason.as_deref()) {
         (State::Retrying | State::Pending, Some(at), _) if last.is_empty() => format!("tried at {}", seconds(at)),
         (State::Retrying | State::Pending, Some(at), _) => format!("{last}; tried again at {}", seconds(at)),
+        (State::InFlight, _, Some(reason)) => format!("{reason}: the attempt under way comes to its end first"),
         (State::Dead, _, Some(reason)) if last.is_empty() => reason.to_owned(),
         (State::Dead, _, Some(reason)) => format!("{reason}: {last}"),
         _ => last,

@@ -9,7 +9,7 @@ use super::failure::Outcome;
 use super::greeting::Greeter;
 use super::{progress, signals};
 use crate::app::{self, Ready, RunOptions};
-use crate::clock::Stop;
+use crate::clock::{Bell, Stop};
 use crate::config::Config;
 
 /// Poll and deliver until SIGTERM or Ctrl-C, then finish what is in flight
@@ -32,9 +32,14 @@ impl Args {
         let config = context.config_to_run()?;
         let stop = Stop::new();
         signals::raise(&stop)?;
+        let hangup = Bell::new();
+        // A terminal that is closed ends what runs on it, as ever.
+        if !std::io::stdin().is_terminal() {
+            signals::ring_at_hangup(&hangup)?;
+        }
         let say = (!self.quiet).then(|| progress::say(context));
         let ready = self.is_watched().then(|| greeting(&config));
-        app::run(config, RunOptions { stop, progress: progress::of(context), say, ready })?;
+        app::run(config, RunOptions { stop, hangup, progress: progress::of(context), say, ready })?;
         Ok(Exit::CLEAN)
     }
 

@@ -1,6 +1,7 @@
 //! Ctrl-C and SIGTERM: the first one asks the process to finish what is in flight, the second one ends it at once.
+//! SIGHUP rings for whoever wants to hear it.
 
-use crate::clock::Stop;
+use crate::clock::{Bell, Stop};
 use crate::error::{Error, Result};
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -39,4 +40,26 @@ pub fn raise(stop: &Stop) -> Result<()> {
         });
     };
     std::thread::Builder::new().name("signals".into()).spawn(waiting).map(drop).map_err(surprise)
+}
+
+/// Rings `bell` at each SIGHUP, which then does not end the process, on a thread of its own.
+///
+/// # Errors
+/// The signal can't be waited for.
+pub fn ring_at_hangup(bell: &Bell) -> Result<()> {
+    let surprise = |e| Error::io("wait for SIGHUP", e);
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().map_err(surprise)?;
+    let mut hangup = {
+        let _inside = runtime.enter();
+        signal(SignalKind::hangup()).map_err(surprise)?
+    };
+    let bell = bell.clone();
+    let waiting = move || {
+        runtime.block_on(async {
+            while hangup.recv().await.is_some() {
+                bell.ring();
+            }
+        });
+    };
+    std::thread::Builder::new().name("hangup".into()).spawn(waiting).map(drop).map_err(surprise)
 }

@@ -93,7 +93,8 @@ impl HoldRecord {
         if hold == self.known {
             return;
         }
-        match self.store.set_sink_hold(&self.sink, &hold, at.now) {
+        match self.store.set_sink_hold(&self.sink, &self.known, &hold, at.now) {
+            // What an operator changed in between was left as it is, has rung, and is read next.
             Ok(()) => self.known = hold,
             Err(error) => {
                 tracing::warn!(sink = %self.sink, %error, "hold of the sink could not be stored");

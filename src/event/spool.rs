@@ -27,8 +27,8 @@ struct Inner {
     run: String,
     next: AtomicU64,
     used: AtomicU64,
-    bytes_max: u64,
-    free_min: u64,
+    bytes_max: AtomicU64,
+    free_min: AtomicU64,
     /// The store whose spool this is.
     store: OnceLock<PathBuf>,
 }
@@ -43,8 +43,8 @@ impl Spool {
             run: run.into(),
             next: AtomicU64::new(0),
             used: AtomicU64::new(0),
-            bytes_max,
-            free_min,
+            bytes_max: AtomicU64::new(bytes_max),
+            free_min: AtomicU64::new(free_min),
             store: OnceLock::new(),
         };
         Self { inner: Arc::new(inner) }
@@ -65,6 +65,12 @@ impl Spool {
         Ok(())
     }
 
+    /// Other limits from now on, for every clone.
+    pub fn limit(&self, bytes_max: u64, free_min: u64) {
+        self.inner.bytes_max.store(bytes_max, Ordering::Relaxed);
+        self.inner.free_min.store(free_min, Ordering::Relaxed);
+    }
+
     /// The absolute path of a spooled content.
     pub fn path_of(&self, name: &str) -> PathBuf {
         self.inner.folder.join(name)
@@ -83,12 +89,12 @@ impl Spool {
     /// Fails with `Full` when `more` bytes would pass `spool_max`, or leave less than `min_free` on the disk.
     pub fn check_room(&self, more: u64) -> Result<()> {
         let used = self.bytes_used();
-        if used.saturating_add(more) > self.inner.bytes_max {
+        if used.saturating_add(more) > self.inner.bytes_max.load(Ordering::Relaxed) {
             let fact = format!("spool {} holds {used} bytes; spool_max would be passed", self.folder().display());
             return Err(Error::new(ErrorKind::Full, fact));
         }
         let free = self.free_bytes()?;
-        if free < self.inner.free_min.saturating_add(more) {
+        if free < self.inner.free_min.load(Ordering::Relaxed).saturating_add(more) {
             let fact = format!("disk of {} has {free} bytes free; min_free would be passed", self.folder().display());
             return Err(Error::new(ErrorKind::Full, fact));
         }

@@ -29,35 +29,41 @@ pub fn carry_out_due(
     }
     let due = store.actions_due(&plan.name, ACTIONS_MAX, clock.now())?;
     for one in &due {
-        let ended = carry_out(source, plan, store, clock, one)?;
-        store.end_action(&plan.name, &one.key, ended, clock.now())?;
+        if let Some(ended) = carry_out(source, plan, store, clock, one)? {
+            store.end_action(&plan.name, &one.key, ended, clock.now())?;
+        }
     }
     Ok(due.len())
 }
 
+/// `None` when it was not due any more.
 fn carry_out(
     source: &mut dyn Source,
     plan: &SourcePlan,
     store: &dyn Store,
     clock: &dyn Clock,
     due: &DueAction,
-) -> Result<ActionEnded> {
+) -> Result<Option<ActionEnded>> {
     let wanted = if due.delivered { &plan.on_delivered } else { &plan.on_dead };
     let action = match (&due.journaled, wanted) {
         // Cut off before: the same order again, whatever the date is by now.
         (Some(journaled), _) => journaled.clone(),
-        (None, AfterAction::Keep) => return Ok(ActionEnded::Nothing),
+        (None, AfterAction::Keep) => return Ok(Some(ActionEnded::Nothing)),
         (None, AfterAction::Delete) => Action::Delete,
         (None, AfterAction::Move(folder)) => match target(folder, plan, due, clock.now()) {
             Ok(target) => Action::Move(target),
-            Err(error) => return Ok(ActionEnded::Impossible(error.to_string())),
+            Err(error) => return Ok(Some(ActionEnded::Impossible(error.to_string()))),
         },
     };
     let order = ActionOrder { key: due.key.clone(), tuple: due.tuple, fingerprint: due.fingerprint, action };
     if due.journaled.is_none() {
-        store.journal_action(&plan.name, &order)?;
+        match store.journal_action(&plan.name, &order) {
+            // Its dead letter is retried, or there is a newer version, since it was looked up.
+            Err(error) if error.kind() == ErrorKind::Conflict => return Ok(None),
+            journaled => journaled?,
+        }
     }
-    Ok(match source.act(&order) {
+    Ok(Some(match source.act(&order) {
         Ok(Acted::Done(place)) => {
             let place = place.map(|p| crate::change::key::shown(&p)).unwrap_or_default();
             tracing::debug!(source = %plan.name, key = %due.key, place, "after-action done");
@@ -72,7 +78,7 @@ fn carry_out(
             tracing::warn!(source = %plan.name, key = %due.key, %error, "after-action failed; it is tried again");
             ActionEnded::Later(error.to_string(), clock.now().plus(ACTION_RETRY))
         }
-    })
+    }))
 }
 
 /// The path a file moves to, relative to the root: the rendered folder and the file's own name.
@@ -108,11 +114,14 @@ fn fill(hole: &Placeholder, plan: &SourcePlan, due: &DueAction, now: Timestamp) 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::change::{Fingerprint, Key, Tuple};
+    use crate::change::{Fingerprint, Key, Nature, Tuple};
     use crate::event::EventId;
     use crate::poll::plan::SourcePlan;
     use crate::setting::SourceName;
     use crate::source::settings::{FolderSettings, Schedule, SourceKind, SourceSettings, Unrouted};
+    use crate::source::{Binding, Ledger, Look, Looked};
+    use crate::store::SourceRegistration;
+    use crate::store::sqlite::SqliteStore;
 
     fn plan() -> SourcePlan {
         let settings = SourceSettings {
@@ -146,6 +155,51 @@ mod tests {
         let now = Timestamp::parse_rfc3339("2026-11-23T10:00:00Z").expect("valid");
         let folder = Template::parse(folder, &[]).expect("valid");
         target(&folder, &plan(), &due(key), now).map(|path| String::from_utf8(path).expect("UTF-8"))
+    }
+
+    /// A place where nothing may be touched.
+    struct Untouchable;
+
+    impl Source for Untouchable {
+        fn nature(&self) -> Nature {
+            Nature::File
+        }
+
+        fn tracks_keys(&self) -> bool {
+            true
+        }
+
+        fn binding(&self) -> Binding {
+            Binding { location: String::new(), filters: String::new() }
+        }
+
+        fn poll(&mut self, _: &Look<'_>, _: &mut dyn Ledger) -> Result<Looked> {
+            Ok(Looked::default())
+        }
+
+        fn probe(&mut self) -> Result<Vec<String>> {
+            Ok(Vec::new())
+        }
+
+        fn explain(&mut self, _: &Key) -> Result<Vec<String>> {
+            Ok(Vec::new())
+        }
+
+        fn act(&mut self, order: &ActionOrder) -> Result<Acted> {
+            panic!("{order:?} is not due")
+        }
+    }
+
+    #[test]
+    fn what_was_taken_back_since_it_was_looked_up_is_not_carried_out() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let store = SqliteStore::open(&folder.path().join("s.db")).expect("a new store");
+        let clock = crate::clock::SystemClock::new();
+        let plan = SourcePlan { on_delivered: AfterAction::Delete, ..plan() };
+        let registration = SourceRegistration { name: plan.name.clone(), was: None, kind: "folder" };
+        store.register(&[registration], &[], clock.now()).expect("registers");
+        let ended = carry_out(&mut Untouchable, &plan, &store, &clock, &due("a.csv")).expect("no error");
+        assert_eq!(ended, None);
     }
 
     #[test]

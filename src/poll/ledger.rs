@@ -389,6 +389,7 @@ mod tests {
             began: clock.now(),
             ended: clock.now(),
             completed: true,
+            cut_short: false,
             binding: None,
             error: None,
             degraded: None,

@@ -3,6 +3,8 @@
 
 pub mod action;
 pub mod ledger;
+#[cfg(test)]
+mod ledger_tests;
 pub mod peek;
 pub mod plan;
 pub mod round;

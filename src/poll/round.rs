@@ -203,6 +203,7 @@ impl Poller {
             began,
             ended: self.clock.now(),
             completed: false,
+            cut_short: false,
             binding: lease.binding.clone(),
             error: None,
             degraded: None,
@@ -243,6 +244,7 @@ impl Poller {
                 self.waiting_before = looked.waiting;
             }
             Err(error) => {
+                ended.cut_short = *state == RoundState::Stopped;
                 if let RoundState::Held(hold) = state {
                     ended.hold = Some(hold.clone());
                 }

@@ -73,8 +73,9 @@ pub trait Store: Memory + Send + Sync {
     /// How many deliveries of this sink are neither final nor dead. Cheap: kept in memory.
     fn backlog(&self, sink: &SinkName) -> u64;
 
-    /// Holds or pauses a whole sink, or lets it go on.
-    fn set_sink_hold(&self, sink: &SinkName, hold: &SinkHold, now: Timestamp) -> Result<()>;
+    /// Holds or pauses a whole sink, or lets it go on. `before` is what the caller last knew to be stored: what somebody
+    /// else changed since stays as it is ([`SinkHold::merged`]).
+    fn set_sink_hold(&self, sink: &SinkName, before: &SinkHold, hold: &SinkHold, now: Timestamp) -> Result<()>;
 
     /// What holds this sink, as stored.
     fn sink_hold(&self, sink: &SinkName) -> Result<SinkHold>;
@@ -85,7 +86,7 @@ pub trait Store: Memory + Send + Sync {
     /// After-actions of this source that are due at `now`, at most `limit`.
     fn actions_due(&self, source: &SourceName, limit: usize, now: Timestamp) -> Result<Vec<DueAction>>;
 
-    /// Journals the exact order before it is carried out.
+    /// Journals the exact order before it is carried out. `Conflict` when it is not due any more: it must not be.
     fn journal_action(&self, source: &SourceName, order: &ActionOrder) -> Result<()>;
 
     /// Remembers what came of an after-action.
@@ -164,6 +165,8 @@ pub struct PollEnded {
     pub ended: Timestamp,
     /// Whether the whole place was looked at to the end.
     pub completed: bool,
+    /// Whether we were asked to stop before its end: how the source is, stays as it was told by the poll before.
+    pub cut_short: bool,
     /// What the state is bound to from now on, when it was completed.
     pub binding: Option<Binding>,
     /// The error that ended it.
@@ -357,6 +360,24 @@ pub struct SinkHold {
     pub breaker_until: Option<Timestamp>,
     /// The last fault, for `status`.
     pub last_error: Option<String>,
+}
+
+impl SinkHold {
+    /// What is to be stored: `self`, but for what differs between `stored` and `before`. That was changed by somebody else
+    /// since it was read, an operator as a rule, who has the last word.
+    #[must_use]
+    pub fn merged(self, before: &Self, stored: Self) -> Self {
+        Self {
+            pause: if stored.pause == before.pause { self.pause } else { stored.pause },
+            not_before: if stored.not_before == before.not_before { self.not_before } else { stored.not_before },
+            breaker_until: if stored.breaker_until == before.breaker_until {
+                self.breaker_until
+            } else {
+                stored.breaker_until
+            },
+            last_error: self.last_error,
+        }
+    }
 }
 
 /// An operator's change, as it comes from a command.

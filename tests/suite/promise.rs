@@ -13,6 +13,7 @@ mod looking;
 mod memory;
 mod ordered;
 mod postgres;
+mod reload;
 mod skipped;
 mod stopping;
 mod together;

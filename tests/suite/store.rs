@@ -168,6 +168,7 @@ pub fn ended() -> PollEnded {
         began: at(0),
         ended: at(1),
         completed: true,
+        cut_short: false,
         binding: Some(Binding { location: "/srv/drop".into(), filters: "*".into() }),
         error: None,
         degraded: None,

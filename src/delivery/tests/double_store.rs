@@ -238,8 +238,9 @@ impl Store for DoubleStore {
         self.inner().rows.values().filter(|row| !row.state.is_final()).count() as u64
     }
 
-    fn set_sink_hold(&self, _sink: &SinkName, hold: &SinkHold, _now: Timestamp) -> Result<()> {
-        self.inner().hold = hold.clone();
+    fn set_sink_hold(&self, _sink: &SinkName, before: &SinkHold, hold: &SinkHold, _now: Timestamp) -> Result<()> {
+        let mut inner = self.inner();
+        inner.hold = hold.clone().merged(before, inner.hold.clone());
         Ok(())
     }
 

@@ -9,7 +9,7 @@ use super::queue::unsettled;
 use super::writer::Durability;
 use crate::change::{Fingerprint, Key};
 use crate::clock::Timestamp;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::{EventId, body};
 use crate::setting::SourceName;
 use crate::source::{Action, ActionOrder};
@@ -46,6 +46,17 @@ pub(super) fn note_final(connection: &Connection, seq: i64) -> Result<()> {
         .prepare_cached("UPDATE action SET state = ?2, next_at = NULL WHERE seq = ?1")
         .and_then(|mut s| s.execute([seq, due]))
         .map_err(&doing)?;
+    Ok(())
+}
+
+/// Takes back the action of an event whose dead letter is retried, unless it may have begun: then it is ended first.
+pub(super) fn take_back(connection: &Connection, seq: i64) -> Result<()> {
+    connection
+        .prepare_cached(
+            "UPDATE action SET state = ?2, next_at = NULL WHERE seq = ?1 AND state = ?3 AND journaled IS NULL",
+        )
+        .and_then(|mut s| s.execute([seq, WAITS, DUE_DEAD]))
+        .map_err(sqlite("take an after-action back"))?;
     Ok(())
 }
 
@@ -88,11 +99,15 @@ impl SqliteStore {
             Action::Move(target) => ("move", Some(target.clone())),
         };
         self.writer.write(Durability::Power, move |connection| {
-            connection
-                .prepare_cached("UPDATE action SET journaled = ?3, target = ?4 WHERE source_id = ?1 AND key = ?2")
+            let journaled = connection
+                .prepare_cached(
+                    "UPDATE action SET journaled = ?3, target = ?4
+                     WHERE source_id = ?1 AND key = ?2 AND state IN (1, 2)",
+                )
                 .and_then(|mut s| s.execute(params![id, key.as_bytes(), word, target]))
                 .map_err(sqlite("journal an after-action"))?;
-            Ok(())
+            let taken_back = || Error::new(ErrorKind::Conflict, "the after-action is not due any more");
+            (journaled == 1).then_some(()).ok_or_else(taken_back)
         })
     }
 
@@ -135,12 +150,14 @@ fn due_of(row: &Row<'_>) -> rusqlite::Result<Option<DueAction>> {
 
 fn end(connection: &Connection, source_id: i64, key: &Key, ended: &ActionEnded, now: Timestamp) -> Result<()> {
     let doing = sqlite("end an after-action");
-    let place = params![source_id, key.as_bytes()];
     match ended {
         ActionEnded::Done => {
             // Gone by our own hand: a new file of that name is a new file, and no removal is told.
             connection
-                .execute("UPDATE known SET presence = 2 WHERE source_id = ?1 AND key = ?2", place)
+                .execute(
+                    "UPDATE known SET presence = 2, touched = ?3 WHERE source_id = ?1 AND key = ?2",
+                    params![source_id, key.as_bytes(), now.nanos()],
+                )
                 .map_err(&doing)?;
             finish(connection, source_id, key)
         }

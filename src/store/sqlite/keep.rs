@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use rusqlite::{Connection, Row, params};
 
-use super::code::{count, int};
+use super::code::int;
 use super::failure::sqlite;
 use super::page::extend_lookup;
 use super::queue::release_keys_of;
@@ -29,7 +29,7 @@ impl SqliteStore {
             release_contents(connection, step, &mut kept)?;
             if keeping.pruning {
                 prune_events(connection, &keeping, now, &mut kept)?;
-                prune_removed_keys(connection, now, keeping.delivered_for, step)?;
+                kept.more |= prune_gone_keys(connection, now, keeping.delivered_for, step)?;
             }
             Ok(kept)
         })?;
@@ -166,23 +166,24 @@ fn store_meta(connection: &Connection, name: &str, value: i64) -> Result<()> {
         .map_err(sqlite("store a mark of housekeeping"))
 }
 
-/// Rows of keys that were removed long ago go; the source keeps the highest of their revisions, so that none comes again.
-fn prune_removed_keys(connection: &Connection, now: Timestamp, retention: Duration, step: usize) -> Result<()> {
-    let doing = sqlite("prune removed keys");
+/// Gone and old, oldest first, and no event refers to it any more.
+const GONE_KEYS: &str = "SELECT source_id, key, revision FROM known INDEXED BY known_gone
+    WHERE presence IN (1, 2) AND touched < ?1 AND NOT EXISTS (SELECT 1 FROM event e WHERE e.seq = known.seq)
+    ORDER BY touched LIMIT ?2";
+
+/// Rows of keys that are gone since long ago go, whether that was told or not; the source keeps the highest of their
+/// revisions, so that none comes again. Returns whether there may be more.
+fn prune_gone_keys(connection: &Connection, now: Timestamp, retention: Duration, step: usize) -> Result<bool> {
+    let doing = sqlite("prune keys that are gone");
     let before = now.minus(retention).nanos();
-    // Scanning all known rows for the few that can go is for once in a while: at most daily.
+    // It ends polls under way, so it is done at most daily.
     let last = load_meta(connection, "keys_pruned")?;
     let day = Duration::from_secs(86_400);
     let too_early = now.nanos() >= last && now.since(code::time(last)) < day;
     if too_early {
-        return Ok(());
+        return Ok(false);
     }
-    let mut statement = connection
-        .prepare(
-            "SELECT source_id, key, revision FROM known WHERE presence = 2 AND touched < ?1
-             AND NOT EXISTS (SELECT 1 FROM event e WHERE e.seq = known.seq) LIMIT ?2",
-        )
-        .map_err(&doing)?;
+    let mut statement = connection.prepare_cached(GONE_KEYS).map_err(&doing)?;
     let rows = statement
         .query_map(params![before, int(step as u64)], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
         .map_err(&doing)?;
@@ -200,8 +201,26 @@ fn prune_removed_keys(connection: &Connection, now: Timestamp, retention: Durati
             .execute("DELETE FROM known WHERE source_id = ?1 AND key = ?2", params![source, key])
             .map_err(&doing)?;
     }
-    if count(i64::try_from(old.len()).unwrap_or(i64::MAX)) < step as u64 {
+    let more = old.len() >= step;
+    if !more {
         store_meta(connection, "keys_pruned", now.nanos())?;
     }
-    Ok(())
+    Ok(more)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::schema;
+    use super::*;
+
+    #[test]
+    fn keys_that_are_there_are_not_looked_at_to_find_those_that_are_gone() {
+        let mut connection = Connection::open_in_memory().expect("open");
+        schema::migrate(&mut connection).expect("migrate");
+        let mut statement = connection.prepare(&format!("EXPLAIN QUERY PLAN {GONE_KEYS}")).expect("prepare");
+        let steps = statement.query_map([1, 1], |row| row.get::<_, String>(3)).expect("explain");
+        let plan: Vec<String> = steps.collect::<Result<_, _>>().expect("read");
+        assert_eq!(plan[0], "SEARCH known USING INDEX known_gone (touched<?)", "{plan:?}");
+        assert!(plan.iter().all(|step| !step.contains("TEMP B-TREE")), "{plan:?}");
+    }
 }

@@ -81,16 +81,19 @@ impl SqliteRecords {
         if record.state != State::Pending {
             return Ok(());
         }
-        for (index, condition, is_dead) in
-            [("delivery_busy", "d.state BETWEEN 1 AND 3", false), ("delivery_dead", "d.state = 5", true)]
-        {
+        // As the queue looks: the keys of this one among both keys of those before, and among those of dead letters.
+        for (index, column, condition, is_dead) in [
+            ("delivery_busy", "order_key", "d.state BETWEEN 1 AND 3", false),
+            ("delivery_busy_also", "order_also", "d.order_also IS NOT NULL AND d.state BETWEEN 1 AND 3", false),
+            ("delivery_dead", "order_key", "d.state = 5", true),
+        ] {
             // Without `after_dead = "hold"` a dead letter keeps nobody waiting, and nothing is parked behind it.
             if is_dead && !is_parked {
                 return Ok(());
             }
             let sql = format!(
                 "SELECT e.id FROM delivery d INDEXED BY {index} JOIN event e ON e.seq = d.seq
-                 WHERE d.sink_id = ?1 AND d.order_key = ?2 AND d.seq < ?3 AND {condition} ORDER BY d.seq LIMIT 1"
+                 WHERE d.sink_id = ?1 AND d.{column} = ?2 AND d.seq < ?3 AND {condition} ORDER BY d.seq LIMIT 1"
             );
             let sink_id = self.sink_id(&record.sink)?;
             for key in [order, also].into_iter().flatten() {

@@ -5,6 +5,7 @@ mod action;
 mod claim;
 mod code;
 mod failure;
+mod fate;
 mod keep;
 mod known;
 mod listing;
@@ -307,8 +308,8 @@ impl Store for SqliteStore {
         self.sink_id(sink).map_or(0, |id| code::count(self.shared.sink(id).backlog.load(Ordering::Relaxed)))
     }
 
-    fn set_sink_hold(&self, sink: &SinkName, hold: &SinkHold, _now: Timestamp) -> Result<()> {
-        self.store_sink_hold(sink, hold)
+    fn set_sink_hold(&self, sink: &SinkName, before: &SinkHold, hold: &SinkHold, _now: Timestamp) -> Result<()> {
+        self.store_sink_hold(sink, before, hold)
     }
 
     fn sink_hold(&self, sink: &SinkName) -> Result<SinkHold> {

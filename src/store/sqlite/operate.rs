@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension, params, params_from_iter};
 
-use super::code::{CANCELLED, DEAD, DELIVERED, RETRYING, key_hash};
+use super::code::{CANCELLED, DEAD, DELIVERED, IN_FLIGHT, RETRYING, key_hash};
 use super::failure::sqlite;
 use super::reader::find_event;
 use super::round::{ACCEPTED_NEW, ACCEPTED_PLACE, ACCEPTED_REMOVALS, SILENT_NEW, SILENT_REMOVALS};
 use super::writer::Durability;
-use super::{Names, SqliteStore, action, queue};
+use super::{Names, SqliteStore, action, fate, queue};
 use crate::change::Key;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
@@ -128,8 +128,9 @@ impl Operating<'_> {
             if sink.is_some_and(|wanted| wanted != name.as_str()) {
                 continue;
             }
+            let later = u64::from(fate::cancel_later(self.connection, *id, seq)?);
             let open = self.execute(
-                "UPDATE delivery SET state = ?3, next_at = NULL WHERE sink_id = ?1 AND seq = ?2 AND state IN (0, 1, 2, 3)",
+                "UPDATE delivery SET state = ?3, next_at = NULL WHERE sink_id = ?1 AND seq = ?2 AND state IN (0, 2, 3)",
                 vec![Value::from(*id), Value::from(seq), Value::from(CANCELLED)],
             )?;
             let dead = self.execute(
@@ -140,7 +141,7 @@ impl Operating<'_> {
                 queue::release_keys_of(self.connection, *id, seq)?;
             }
             backlog.insert(*id, -i64::try_from(open).unwrap_or(i64::MAX));
-            changed += open + dead;
+            changed += open + dead + later;
         }
         action::note_final(self.connection, seq)?;
         Ok((changed, backlog))
@@ -195,12 +196,13 @@ impl Operating<'_> {
                  WHERE sink_id = ?1 AND seq = ?2",
                 vec![Value::from(sink), Value::from(seq), Value::from(RETRYING), Value::from(self.now.nanos())],
             )?;
+            action::take_back(self.connection, seq)?;
             *backlog.entry(sink).or_default() += 1;
         }
         Ok((changed, backlog))
     }
 
-    /// Whether a later event of the same key arrived at this sink already.
+    /// Whether a later event of the same key arrived at this sink already, or may any moment.
     fn newer_was_delivered(&self, sink: i64, seq: i64) -> Result<bool> {
         let doing = sqlite("look for newer deliveries of a key");
         let place: Option<(i64, Vec<u8>)> = self
@@ -210,7 +212,7 @@ impl Operating<'_> {
             .map_err(&doing)?;
         let Some((source, key)) = place else { return Ok(false) };
         let delivered = "CROSS JOIN delivery d ON d.sink_id = ?3 AND d.seq = e.seq
-                    WHERE e.source_id = ?1 AND e.key = ?2 AND d.state = ?5";
+                    WHERE e.source_id = ?1 AND e.key = ?2 AND d.state IN (?5, ?7)";
         // By the look-up where it reaches, else by reading the tail behind it.
         let sql = format!(
             "SELECT EXISTS (SELECT 1 FROM event_lookup l CROSS JOIN event e ON e.seq = l.seq {delivered}
@@ -220,7 +222,7 @@ impl Operating<'_> {
         );
         let hash = key_hash(source, &Key::from(key.clone()));
         self.connection
-            .query_row(&sql, params![source, key, sink, seq, DELIVERED, hash], |row| row.get(0))
+            .query_row(&sql, params![source, key, sink, seq, DELIVERED, hash, IN_FLIGHT], |row| row.get(0))
             .map_err(&doing)
     }
 
@@ -357,6 +359,7 @@ mod tests {
                 began: NOW,
                 ended: NOW,
                 completed: false,
+                cut_short: false,
                 binding: None,
                 error: None,
                 degraded: None,

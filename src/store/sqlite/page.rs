@@ -13,7 +13,7 @@ use super::failure::sqlite;
 use super::queue::release_keys_of;
 use super::round::check_epoch;
 use super::writer::Durability;
-use super::{Names, Shared, SqliteStore};
+use super::{Names, Shared, SqliteStore, fate};
 use crate::change::{Content, Key, Known};
 use crate::error::{Error, Result};
 use crate::source::SegmentWrite;
@@ -50,7 +50,7 @@ impl PageWrite<'_> {
         for new in &page.events {
             let seq = shared.next_seq.fetch_add(1, Ordering::Relaxed);
             self.event(new, seq)?;
-            self.deliveries(new, seq, &mut backlog)?;
+            self.deliveries(new, seq, seq_of.get(&new.event.key).copied(), &mut backlog)?;
             // What goes to nobody is never delivered: its file stays where it is.
             if let Some(tuple) = new.action_tuple.as_ref().filter(|_| !new.deliveries.is_empty()) {
                 self.action(&new.event.key, seq, &tuple_bytes(tuple))?;
@@ -112,7 +112,9 @@ impl PageWrite<'_> {
         Ok(())
     }
 
-    fn deliveries(&self, new: &NewEvent, seq: u64, backlog: &mut HashMap<i64, i64>) -> Result<()> {
+    /// `older` is the key's event before in the same page.
+    fn deliveries(&self, new: &NewEvent, seq: u64, older: Option<u64>, backlog: &mut HashMap<i64, i64>) -> Result<()> {
+        let older = if new.supersedes { self.older_version(&new.event.key, older)? } else { None };
         for delivery in &new.deliveries {
             let missing = || Error::internal(format!("sink {} was not registered", delivery.sink));
             let sink_id = *self.names.sinks.get(&delivery.sink).ok_or_else(missing)?;
@@ -126,28 +128,39 @@ impl PageWrite<'_> {
                 })
                 .map_err(sqlite("store a delivery"))?;
             *backlog.entry(sink_id).or_default() += 1;
-            if new.supersedes {
-                *backlog.entry(sink_id).or_default() -= self.supersede(sink_id, &new.event.key)?;
+            if let Some(older) = older {
+                *backlog.entry(sink_id).or_default() -= self.supersede(sink_id, older)?;
             }
         }
         Ok(())
     }
 
-    /// The key's event before this one is not sent any more, unless it is under way.
-    fn supersede(&self, sink_id: i64, key: &Key) -> Result<i64> {
-        let older: Option<i64> = self
+    /// The number of the key's event before this one: in the same page, else as known from before.
+    fn older_version(&self, key: &Key, in_page: Option<u64>) -> Result<Option<i64>> {
+        if let Some(seq) = in_page {
+            return Ok(Some(int(seq)));
+        }
+        self.connection
+            .prepare_cached("SELECT seq FROM known WHERE source_id = ?1 AND key = ?2")
+            .and_then(|mut s| s.query_row(params![self.source_id, key.as_bytes()], |row| row.get(0)).optional())
+            .map(Option::flatten)
+            .map_err(sqlite("look for an older version"))
+    }
+
+    /// An older version is not sent any more; one under way only if this attempt fails. Returns how many wait no more.
+    fn supersede(&self, sink_id: i64, older: i64) -> Result<i64> {
+        let superseded = self
             .connection
             .prepare_cached(
                 "UPDATE delivery SET state = ?3, next_at = NULL
-                 WHERE sink_id = ?1 AND state IN (?4, ?5, ?6)
-                   AND seq = (SELECT seq FROM known WHERE source_id = ?2 AND key = ?7) RETURNING seq",
+                 WHERE sink_id = ?1 AND seq = ?2 AND state IN (?4, ?5, ?6)",
             )
-            .and_then(|mut s| {
-                let values = params![sink_id, self.source_id, SUPERSEDED, PENDING, RETRYING, PARKED, key.as_bytes()];
-                s.query_row(values, |row| row.get(0)).optional()
-            })
+            .and_then(|mut s| s.execute(params![sink_id, older, SUPERSEDED, PENDING, RETRYING, PARKED]))
             .map_err(sqlite("supersede an older version"))?;
-        let Some(older) = older else { return Ok(0) };
+        if superseded == 0 {
+            fate::supersede_later(self.connection, sink_id, older)?;
+            return Ok(0);
+        }
         // It will never be settled, so nobody else frees what is parked behind it.
         release_keys_of(self.connection, sink_id, older)?;
         Ok(1)

@@ -9,8 +9,9 @@ use rusqlite::{Connection, OptionalExtension, params};
 use super::claim::claim;
 use super::code::{PENDING, count, int, state_code, time};
 use super::failure::sqlite;
+use super::reader::load_sink_hold;
 use super::writer::Durability;
-use super::{Names, Shared, SqliteStore, action};
+use super::{Names, Shared, SqliteStore, action, fate};
 use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::setting::{SinkName, SourceName};
@@ -44,7 +45,9 @@ impl SqliteStore {
     }
 
     pub(super) fn recover_in_flight(&self, now: Timestamp) -> Result<u64> {
-        self.writer.write(Durability::Power, move |connection| recover(connection, now))
+        let (recovered, ended) = self.writer.write(Durability::Power, move |connection| recover(connection, now))?;
+        self.shared.add_backlog(&ended.into_iter().map(|(sink, count)| (sink, -count)).collect());
+        Ok(recovered)
     }
 
     pub(super) fn load_next_due(&self, sink: &SinkName) -> Result<Option<Timestamp>> {
@@ -58,10 +61,11 @@ impl SqliteStore {
         })
     }
 
-    pub(super) fn store_sink_hold(&self, sink: &SinkName, hold: &SinkHold) -> Result<()> {
+    pub(super) fn store_sink_hold(&self, sink: &SinkName, before: &SinkHold, hold: &SinkHold) -> Result<()> {
         let id = self.sink_id(sink)?;
-        let hold = hold.clone();
+        let (before, hold) = (before.clone(), hold.clone());
         self.writer.write(Durability::Process, move |connection| {
+            let hold = hold.merged(&before, load_sink_hold(connection, id)?);
             let nanos = |at: Option<Timestamp>| at.map(Timestamp::nanos);
             connection
                 .prepare_cached(
@@ -97,14 +101,12 @@ fn settle_all(
     let mut left = 0;
     let mut delivered = 0_i64;
     for one in settled {
-        if !settle(connection, sink_id, one)? {
-            continue;
-        }
-        let is_final = one.state.is_final();
+        let Some(state) = settle(connection, sink_id, one)? else { continue };
+        let is_final = state.is_final();
         left += i64::from(is_final);
-        delivered += i64::from(one.state == State::Delivered);
-        let keeps_key = one.state == State::Dead && claiming.hold_after_dead;
-        if is_final && !keeps_key || one.state == State::Pending {
+        delivered += i64::from(state == State::Delivered);
+        let keeps_key = state == State::Dead && claiming.hold_after_dead;
+        if is_final && !keeps_key || state == State::Pending {
             release_keys_of(connection, sink_id, int(one.seq))?;
         }
         if is_final && shared.has_actions.load(std::sync::atomic::Ordering::Relaxed) {
@@ -120,10 +122,11 @@ fn settle_all(
     Ok(left)
 }
 
-/// Writes one outcome. An operator's cancel that came in between wins: then nothing is written, and false returned.
-fn settle(connection: &Connection, sink_id: i64, one: &Settled) -> Result<bool> {
+/// Writes one outcome; returns the state that came of it, which is another one where the delivery is not wanted any more.
+fn settle(connection: &Connection, sink_id: i64, one: &Settled) -> Result<Option<State>> {
     if one.state == State::Pending {
-        return take_back(connection, sink_id, one);
+        let taken_back = take_back(connection, sink_id, one)?;
+        return if taken_back { Ok(Some(State::Pending)) } else { fate::end(connection, sink_id, one) };
     }
     let doing = sqlite("settle a delivery");
     let retry = one.state == State::Retrying;
@@ -131,7 +134,7 @@ fn settle(connection: &Connection, sink_id: i64, one: &Settled) -> Result<bool> 
         .prepare_cached(
             "UPDATE delivery SET state = ?3, charged = charged + ?4, next_at = ?5, dead_reason = ?6, took_ms = ?7,
                     code = ?8, outcome = ?9, summary = ?10
-             WHERE sink_id = ?1 AND seq = ?2 AND state = 1",
+             WHERE sink_id = ?1 AND seq = ?2 AND state = 1 AND dead_reason IS NULL",
         )
         .and_then(|mut s| {
             s.execute(params![
@@ -172,7 +175,7 @@ fn settle(connection: &Connection, sink_id: i64, one: &Settled) -> Result<bool> 
             .map_err(&doing)?;
         forget_middle_attempts(connection, sink_id, one)?;
     }
-    Ok(changed == 1)
+    if changed == 1 { Ok(Some(one.state)) } else { fate::end(connection, sink_id, one) }
 }
 
 /// A claim that was never attempted takes its attempt back: the delivery waits as before, due now, and what its last
@@ -183,7 +186,7 @@ fn take_back(connection: &Connection, sink_id: i64, one: &Settled) -> Result<boo
             "UPDATE delivery SET state = CASE WHEN attempts > 1 THEN 2 ELSE 0 END,
                     next_at = CASE WHEN attempts > 1 THEN ?3 END, first_at = CASE WHEN attempts > 1 THEN first_at END,
                     attempts = attempts - 1
-             WHERE sink_id = ?1 AND seq = ?2 AND state = 1",
+             WHERE sink_id = ?1 AND seq = ?2 AND state = 1 AND dead_reason IS NULL",
         )
         .and_then(|mut s| s.execute(params![sink_id, int(one.seq), one.began.nanos()]))
         .map_err(sqlite("take a claim back"))?;
@@ -249,7 +252,8 @@ impl Names {
     }
 }
 
-fn recover(connection: &Connection, now: Timestamp) -> Result<u64> {
+/// Returns how many deliveries are due again, and how many of each sink are not wanted any more.
+fn recover(connection: &Connection, now: Timestamp) -> Result<(u64, HashMap<i64, i64>)> {
     let doing = sqlite("recover what was in flight");
     connection
         .execute(
@@ -260,6 +264,7 @@ fn recover(connection: &Connection, now: Timestamp) -> Result<u64> {
             [now.nanos()],
         )
         .map_err(&doing)?;
+    let ended = fate::end_all(connection)?;
     let recovered = connection
         .execute(
             "UPDATE delivery INDEXED BY delivery_busy SET state = 2, next_at = ?1, outcome = 'unknown',
@@ -268,7 +273,7 @@ fn recover(connection: &Connection, now: Timestamp) -> Result<u64> {
             [now.nanos()],
         )
         .map_err(&doing)?;
-    Ok(count(i64::try_from(recovered).unwrap_or(i64::MAX)))
+    Ok((count(i64::try_from(recovered).unwrap_or(i64::MAX)), ended))
 }
 
 /// Deliveries of one event that are not settled, over all sinks.

@@ -4,13 +4,14 @@ use std::collections::HashMap;
 
 use rusqlite::{Connection, OptionalExtension, params};
 
-use super::code::DEAD;
+use super::code::{CANCELLED, DEAD, SUPERSEDED};
 use super::failure::sqlite;
+use super::fate::{CANCELLED_LATER, SUPERSEDED_LATER};
 use super::writer::Durability;
 use super::{Names, SqliteStore, action, load_names};
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
-use crate::setting::SinkName;
+use crate::setting::{SinkName, SourceName};
 use crate::store::SourceRegistration;
 
 impl SqliteStore {
@@ -70,13 +71,30 @@ fn register_source(connection: &Connection, source: &SourceRegistration) -> Resu
             return Ok(());
         }
     }
+    let identity = free_identity(connection, &source.name)?;
     connection
         .execute(
-            "INSERT INTO source (name, identity, kind) VALUES (?1, ?1, ?2)",
-            params![source.name.as_str(), source.kind],
+            "INSERT INTO source (name, identity, kind) VALUES (?1, ?2, ?3)",
+            params![source.name.as_str(), identity, source.kind],
         )
         .map_err(sqlite(&doing))?;
     Ok(())
+}
+
+/// The name that goes into a new source's ids: its own, unless another source had it before and took its ids along. Then
+/// it is told apart by a number behind a slash, which no configured name has.
+fn free_identity(connection: &Connection, name: &SourceName) -> Result<String> {
+    let mut identity = name.to_string();
+    for number in 2_u64.. {
+        let taken: bool = connection
+            .query_row("SELECT EXISTS (SELECT 1 FROM source WHERE identity = ?1)", [&identity], |row| row.get(0))
+            .map_err(sqlite("find a name for the ids of a source"))?;
+        if !taken {
+            break;
+        }
+        identity = format!("{name}/{number}");
+    }
+    Ok(identity)
 }
 
 /// What waits behind a dead letter is looked at anew: `after_dead` may be another one than when it was parked.
@@ -100,10 +118,13 @@ fn wind_up_missing_sinks(connection: &Connection, names: &Names, sinks: &[SinkNa
         // By the partial indexes: every command comes by here, and what was ever delivered may be millions.
         for (index, open) in [("delivery_pending", "state = 0"), ("delivery_busy", "state BETWEEN 1 AND 3")] {
             let sql = format!(
-                "UPDATE delivery INDEXED BY {index} SET state = ?2, dead_reason = 'sink_gone', next_at = NULL
+                "UPDATE delivery INDEXED BY {index} SET next_at = NULL,
+                    state = CASE dead_reason WHEN ?3 THEN ?4 WHEN ?5 THEN ?6 ELSE ?2 END,
+                    dead_reason = CASE WHEN dead_reason IS NULL THEN 'sink_gone' END
                  WHERE sink_id = ?1 AND {open}"
             );
-            wound_up += connection.execute(&sql, params![id, DEAD]).map_err(sqlite("wind up a sink that is gone"))?;
+            let values = params![id, DEAD, CANCELLED_LATER, CANCELLED, SUPERSEDED_LATER, SUPERSEDED];
+            wound_up += connection.execute(&sql, values).map_err(sqlite("wind up a sink that is gone"))?;
         }
         if wound_up > 0 {
             tracing::warn!(sink = %name, count = wound_up, "the sink is gone from the configuration: its deliveries are dead letters");

@@ -37,9 +37,10 @@ impl SqliteStore {
         // A poll that changed what the state is bound to, or used an acceptance up, must not be forgotten by a power cut.
         let weighty = ended.accepted_used || ended.hold.is_some() || ended.binding != lease.binding;
         let durability = if weighty { Durability::Power } else { Durability::Process };
+        let used_up = if ended.accepted_used { bits(&lease.accepted) } else { 0 };
         self.writer.write(durability, move |connection| {
             check_epoch(connection, id, epoch)?;
-            write_poll_end(connection, id, &ended)
+            write_poll_end(connection, id, used_up, &ended)
         })
     }
 }
@@ -48,6 +49,18 @@ impl SqliteStore {
 pub(super) const SILENT_NEW: i64 = 8;
 /// Removals are only remembered.
 pub(super) const SILENT_REMOVALS: i64 = 16;
+
+/// Acceptances as they are stored.
+fn bits(accepted: &Accepted) -> i64 {
+    let all = [
+        (accepted.new_entries, ACCEPTED_NEW),
+        (accepted.removals, ACCEPTED_REMOVALS),
+        (accepted.place, ACCEPTED_PLACE),
+        (accepted.silent_new, SILENT_NEW),
+        (accepted.silent_removals, SILENT_REMOVALS),
+    ];
+    all.into_iter().filter(|(is_set, _)| *is_set).map(|(_, bit)| bit).sum()
+}
 
 /// Fails with `Conflict` when another poll of this source has begun since.
 pub(super) fn check_epoch(connection: &Connection, id: i64, epoch: u64) -> Result<()> {
@@ -123,15 +136,20 @@ pub(super) fn pause_of(row: &Row<'_>, at: usize) -> rusqlite::Result<Option<Paus
     Ok(reason.map(|reason| Pause { reason, until: until.map(time) }))
 }
 
-fn write_poll_end(connection: &Connection, id: i64, ended: &PollEnded) -> Result<()> {
+/// `used_up` are the acceptances that this poll began with and used; those given meanwhile are for the next one.
+fn write_poll_end(connection: &Connection, id: i64, used_up: i64, ended: &PollEnded) -> Result<()> {
     let doing = sqlite("end a poll");
+    if ended.cut_short {
+        let sql = "UPDATE source SET unrouted = unrouted + ?2 WHERE id = ?1";
+        return connection.execute(sql, params![id, int(ended.unrouted)]).map(drop).map_err(doing);
+    }
     connection
         .prepare_cached(
             "UPDATE source SET last_poll = ?2, last_error = ?3, degraded = ?4, hold_reason = ?5, hold_detail = ?6,
                     waiting = ?7, unrouted = unrouted + ?8, completed = completed + ?9,
                     last_success = CASE WHEN ?3 IS NULL THEN ?2 ELSE last_success END,
                     location = coalesce(?10, location), filters = coalesce(?11, filters),
-                    accepted = CASE WHEN ?12 THEN 0 ELSE accepted END
+                    accepted = accepted & ~?12
              WHERE id = ?1",
         )
         .and_then(|mut s| {
@@ -147,7 +165,7 @@ fn write_poll_end(connection: &Connection, id: i64, ended: &PollEnded) -> Result
                 i64::from(ended.completed),
                 ended.binding.as_ref().map(|b| b.location.as_str()),
                 ended.binding.as_ref().map(|b| b.filters.as_str()),
-                ended.accepted_used,
+                used_up,
             ])
         })
         .map_err(&doing)?;

@@ -16,7 +16,7 @@ use crate::error::{Error, ErrorKind, Result};
 const APPLICATION_ID: i32 = 0x4857_5452;
 
 /// Each entry brings the store one version further.
-const MIGRATIONS: [&str; 1] = [FIRST];
+const MIGRATIONS: [&str; 2] = [FIRST, GONE_KEYS];
 
 const FIRST: &str = "
 CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;
@@ -172,6 +172,9 @@ CREATE TABLE action (
 CREATE INDEX action_event ON action (seq);
 CREATE INDEX action_due ON action (source_id, state) WHERE state BETWEEN 1 AND 2;
 ";
+
+/// Keys that are gone are found without those that are there: there may be millions of these.
+const GONE_KEYS: &str = "CREATE INDEX known_gone ON known (touched) WHERE presence IN (1, 2);";
 
 /// The version of the store in the file, 0 for an empty one; nothing is changed.
 ///

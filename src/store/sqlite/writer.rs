@@ -33,13 +33,43 @@ type Step = Box<dyn FnOnce(&Connection) -> (Fate, Finish) + Send>;
 /// How a step ended before the commit.
 enum Fate {
     Keep,
-    RollBack,
+    /// For this reason.
+    RollBack(Error),
 }
 
 struct Submitted {
     durability: Durability,
     step: Step,
     refuse: Refuse,
+}
+
+impl Submitted {
+    /// A step, and where its caller is told what came of it.
+    fn new<T, F>(durability: Durability, step: F) -> (Self, Receiver<Result<T>>)
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+    {
+        let (answer, answered) = sync_channel::<Result<T>>(1);
+        let refused = answer.clone();
+        let refuse: Refuse = Box::new(move |error| {
+            let _ = refused.send(Err(same(error)));
+        });
+        let step: Step = Box::new(move |connection| {
+            let outcome = step(connection);
+            let fate = outcome.as_ref().map_or_else(|error| Fate::RollBack(same(error)), |_| Fate::Keep);
+            let finish: Finish = Box::new(move |failed| {
+                let told = match (outcome, failed) {
+                    (Ok(_), Some(error)) => Err(same(error)),
+                    (outcome, _) => outcome,
+                };
+                // A caller that is gone (a panicking thread) has nobody to be told.
+                let _ = answer.send(told);
+            });
+            (fate, finish)
+        });
+        (Self { durability, step, refuse }, answered)
+    }
 }
 
 /// Hands steps to the writer thread, which ends when this is dropped.
@@ -69,30 +99,10 @@ impl Writer {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T> + Send + 'static,
     {
-        let (answer, answered) = sync_channel::<Result<T>>(1);
-        let refused = answer.clone();
-        let refuse: Refuse = Box::new(move |error| {
-            let _ = refused.send(Err(same(error)));
-        });
-        let step: Step = Box::new(move |connection| {
-            let outcome = step(connection);
-            let fate = if outcome.is_ok() { Fate::Keep } else { Fate::RollBack };
-            let finish: Finish = Box::new(move |failed| {
-                let told = match (outcome, failed) {
-                    (Ok(_), Some(error)) => Err(same(error)),
-                    (outcome, _) => outcome,
-                };
-                // A caller that is gone (a panicking thread) has nobody to be told.
-                let _ = answer.send(told);
-            });
-            (fate, finish)
-        });
+        let (submitted, answered) = Submitted::new(durability, step);
         let steps = self.steps.as_ref().expect("the channel is closed by drop alone");
-        steps
-            .send(Submitted { durability, step, refuse })
-            .map_err(|_| Error::internal("the store's writer thread has ended"))?;
-        let lost =
-            |_| Error::new(ErrorKind::Unavailable, "the store could not begin a commit; the log names the cause");
+        steps.send(submitted).map_err(|_| Error::internal("the store's writer thread has ended"))?;
+        let lost = |_| Error::internal("the store's writer thread ended before it answered");
         answered.recv().map_err(lost)?.map_err(|error| self.named(error))
     }
 
@@ -141,7 +151,7 @@ fn commit_group(connection: &Connection, group: Vec<Submitted>, synced: &mut Opt
         connection.execute_batch("BEGIN IMMEDIATE").map_err(sqlite("begin a commit of the store"))?;
         for submitted in steps.by_ref() {
             if alone {
-                if let Fate::RollBack = run_alone(connection, submitted, &mut finishes)? {
+                if let Fate::RollBack(_) = run_alone(connection, submitted, &mut finishes)? {
                     return connection.execute_batch("ROLLBACK").map_err(sqlite("roll a step of the store back"));
                 }
             } else {
@@ -172,27 +182,34 @@ fn same(error: &Error) -> Error {
 fn run_alone(connection: &Connection, submitted: Submitted, finishes: &mut Vec<Finish>) -> Result<Fate> {
     let (fate, finish) = (submitted.step)(connection);
     finishes.push(finish);
-    check_open(connection)?;
+    check_open(connection, &fate)?;
     Ok(fate)
 }
 
 /// Some failures (a full disk) make SQLite roll the whole transaction back by itself.
-fn check_open(connection: &Connection) -> Result<()> {
-    if connection.is_autocommit() {
-        return Err(Error::new(ErrorKind::Full, "the store rolled a commit back by itself; is the disk full?"));
+fn check_open(connection: &Connection, fate: &Fate) -> Result<()> {
+    if !connection.is_autocommit() {
+        return Ok(());
     }
-    Ok(())
+    let doing = "the store rolled a commit back by itself";
+    Err(match fate {
+        Fate::RollBack(cause) => same(cause).while_doing(doing),
+        Fate::Keep => Error::new(ErrorKind::Full, format!("{doing}; is the disk full?")),
+    })
 }
 
 fn run_step(connection: &Connection, submitted: Submitted, finishes: &mut Vec<Finish>) -> Result<()> {
     let savepoint = |sql: &str| {
         connection.prepare_cached(sql).and_then(|mut s| s.execute([])).map_err(sqlite("mark a step of a commit"))
     };
-    savepoint("SAVEPOINT step")?;
+    if let Err(error) = savepoint("SAVEPOINT step") {
+        (submitted.refuse)(&error);
+        return Err(error);
+    }
     let (fate, finish) = (submitted.step)(connection);
     finishes.push(finish);
-    check_open(connection)?;
-    if matches!(fate, Fate::RollBack) {
+    check_open(connection, &fate)?;
+    if matches!(fate, Fate::RollBack(_)) {
         savepoint("ROLLBACK TO step")?;
     }
     savepoint("RELEASE step")?;
@@ -259,6 +276,55 @@ mod tests {
         assert!(error.to_string().contains("locked"), "{error}");
         reader.execute_batch("ROLLBACK").expect("rollback");
         writer.write(Durability::Power, insert(1)).expect("free again");
+    }
+
+    /// Runs these steps in one commit; returns what each caller is told.
+    fn told(steps: Vec<Box<dyn FnOnce(&Connection) -> Result<()> + Send>>) -> Vec<Result<()>> {
+        let connection = Connection::open_in_memory().expect("open");
+        let mut answers = Vec::new();
+        let group = steps.into_iter().map(|step| {
+            let (submitted, answered) = Submitted::new(Durability::Process, step);
+            answers.push(answered);
+            submitted
+        });
+        let group: Vec<Submitted> = group.collect();
+        commit_group(&connection, group, &mut None);
+        answers.into_iter().map(|answered| answered.recv().expect("everybody is told")).collect()
+    }
+
+    fn kinds(told: &[Result<()>]) -> Vec<Option<ErrorKind>> {
+        told.iter().map(|one| one.as_ref().err().map(Error::kind)).collect()
+    }
+
+    #[test]
+    fn what_makes_the_store_roll_back_by_itself_is_told_to_the_whole_group_with_its_kind() {
+        for kind in [ErrorKind::ReadOnly, ErrorKind::Full, ErrorKind::Corrupt] {
+            let told = told(vec![
+                Box::new(|_| Ok(())),
+                Box::new(move |connection| {
+                    connection.execute_batch("ROLLBACK").expect("as SQLite does by itself");
+                    Err(Error::new(kind, "the disk says so"))
+                }),
+                Box::new(|_| Ok(())),
+            ]);
+            assert_eq!(kinds(&told), [Some(kind); 3]);
+            assert!(told[2].as_ref().expect_err("refused").to_string().contains("the disk says so"));
+        }
+    }
+
+    #[test]
+    fn who_comes_to_a_commit_that_can_not_go_on_is_told_why() {
+        let told = told(vec![
+            Box::new(|connection| {
+                // No statement is prepared any more: as good as a disk that fails between two steps.
+                connection.set_limit(rusqlite::limits::Limit::SQLITE_LIMIT_SQL_LENGTH, 8).expect("a limit");
+                connection.flush_prepared_statement_cache();
+                Ok(())
+            }),
+            Box::new(|_| Ok(())),
+        ]);
+        assert_eq!(kinds(&told), [Some(ErrorKind::Internal); 2]);
+        assert!(told[1].as_ref().expect_err("refused").to_string().contains("mark a step of a commit"), "{told:?}");
     }
 
     #[test]

@@ -102,3 +102,21 @@ fn an_idle_process_logs_nothing_and_a_stopped_one_leaves_nothing_open() {
     assert_eq!(running.terminate(), Some(0));
     assert!(once(&highwater, 0).contains(" 0 events"));
 }
+
+#[test]
+fn a_stop_in_the_middle_of_a_poll_is_no_failure_of_the_source() {
+    let receiver = Receiver::start();
+    let highwater = plant(&(orders("") + &erp(&receiver, "")));
+    // It takes a while to be read, and no room.
+    let large = std::fs::File::create(highwater.path("drop/large.bin")).expect("create");
+    large.set_len(8 << 30).expect("sparse");
+    let mut running = run(&highwater);
+    running.wait_for("it is being read", |running| {
+        let files = std::fs::read_dir(format!("/proc/{}/fd", running.pid())).into_iter().flatten();
+        files.filter_map(|file| std::fs::read_link(file.ok()?.path()).ok()).any(|file| file.ends_with("large.bin"))
+    });
+    assert_eq!(running.terminate(), Some(0));
+    let source = source_status(&highwater, "orders");
+    assert_eq!((&source["last_error"], &source["state"]), (&Value::Null, &"new".into()), "{source}");
+    highwater.run(&["status", "--check"]).ok();
+}

@@ -107,3 +107,57 @@ fn what_goes_to_nobody_has_no_action() {
         assert_eq!(due(f).iter().map(|action| action.key.shown()).collect::<Vec<_>>(), ["a"]);
     });
 }
+
+#[test]
+fn a_dead_letter_that_is_retried_takes_its_action_back() {
+    each_store(|f| {
+        let mut lease = begin(&*f.store);
+        let told = with_action(f, &mut lease, "a", &["erp"]);
+        settle(&*f.store, "erp", &claim(&*f.store, "erp", 1, at(1)), State::Dead);
+        let action = due(f).remove(0);
+        let retry = highwater::store::Operation::DeadRetry(highwater::store::DeadFilter::default());
+        f.store.operate(&retry, at(7)).expect("retry");
+        assert!(due(f).is_empty());
+        let DueAction { key, tuple, fingerprint, .. } = action;
+        let order = ActionOrder { key, tuple, fingerprint, action: Action::Delete };
+        let late = f.store.journal_action(&orders(), &order).expect_err("taken back since it was looked up");
+        assert_eq!(late.kind(), highwater::error::ErrorKind::Conflict);
+        settle(&*f.store, "erp", &claim(&*f.store, "erp", 1, at(8)), State::Delivered);
+        let action = due(f).remove(0);
+        assert_eq!((action.event, action.delivered, action.journaled), (told.id, true, None));
+    });
+}
+
+#[test]
+fn an_action_that_may_have_begun_is_ended_although_its_dead_letter_is_retried() {
+    each_store(|f| {
+        let mut lease = begin(&*f.store);
+        with_action(f, &mut lease, "a", &["erp"]);
+        settle(&*f.store, "erp", &claim(&*f.store, "erp", 1, at(1)), State::Dead);
+        let DueAction { key, tuple, fingerprint, .. } = due(f).remove(0);
+        let order = ActionOrder { key, tuple, fingerprint, action: Action::Move(b"bad/a".to_vec()) };
+        f.store.journal_action(&orders(), &order).expect("journal");
+        let retry = highwater::store::Operation::DeadRetry(highwater::store::DeadFilter::default());
+        f.store.operate(&retry, at(7)).expect("retry");
+        assert_eq!(due(f)[0].journaled, Some(order.action), "the file may be half way");
+    });
+}
+
+#[test]
+fn what_was_taken_away_is_kept_for_its_whole_retention() {
+    each_store(|f| {
+        let mut lease = begin(&*f.store);
+        with_action(f, &mut lease, "a", &["erp"]);
+        settle(&*f.store, "erp", &claim(&*f.store, "erp", 1, at(1)), State::Delivered);
+        commit(&*f.store, &mut lease, &["b"], &["erp"]);
+        let day = 86_400;
+        f.store.end_action(&orders(), &Key::from("a"), ActionEnded::Done, at(40 * day)).expect("end");
+        let span = Duration::from_secs(30 * day);
+        let keeping = highwater::store::Keeping { delivered_for: span, dead_for: span, pruning: true, step_max: 100 };
+        let keep = |now| while f.store.keep(&keeping, now).expect("keep").more {};
+        keep(at(41 * day));
+        assert!(f.store.known(&orders(), &[Key::from("a")]).expect("known")[0].is_some());
+        keep(at(71 * day));
+        assert!(f.store.known(&orders(), &[Key::from("a")]).expect("known")[0].is_none());
+    });
+}

@@ -49,7 +49,7 @@ fn what_holds_a_sink_is_read_back() {
             breaker_until: Some(at(6)),
             last_error: Some("refused".into()),
         };
-        f.store.set_sink_hold(&sink("erp"), &hold, at(1)).expect("set");
+        f.store.set_sink_hold(&sink("erp"), &SinkHold::default(), &hold, at(1)).expect("set");
         assert_eq!(f.store.sink_hold(&sink("erp")).expect("hold"), hold);
         operate(f, &Operation::Resume { name: "erp".into() });
         let after = f.store.sink_hold(&sink("erp")).expect("hold");
@@ -58,19 +58,92 @@ fn what_holds_a_sink_is_read_back() {
 }
 
 #[test]
-fn a_cancelled_delivery_frees_its_key_and_an_outcome_that_comes_later_changes_nothing() {
+fn what_an_operator_says_of_a_sink_meanwhile_is_not_overwritten() {
+    each_store(|f| {
+        let stored = || f.store.sink_hold(&sink("erp")).expect("hold");
+        let set =
+            |before: &SinkHold, hold: &SinkHold| f.store.set_sink_hold(&sink("erp"), before, hold, at(1)).expect("set");
+        let before = stored();
+        operate(f, &Operation::Pause { name: "erp".into(), reason: "upgrade".into(), until_ms: None });
+        let busy = SinkHold { not_before: Some(at(5)), last_error: Some("503".into()), ..before.clone() };
+        set(&before, &busy);
+        assert_eq!(stored().pause.expect("still paused").reason, "upgrade");
+        assert_eq!((stored().not_before, stored().last_error), (Some(at(5)), Some("503".into())));
+
+        let before = stored();
+        operate(f, &Operation::Resume { name: "erp".into() });
+        set(&before, &SinkHold { not_before: Some(at(9)), ..before.clone() });
+        assert_eq!((stored().pause, stored().not_before), (None, None), "resumed is resumed");
+        let before = stored();
+        set(&before, &busy);
+        assert_eq!(stored(), busy);
+    });
+}
+
+fn cancel(f: &Fixture, event: &Event) -> u64 {
+    operate(f, &Operation::Cancel { event: event.id.to_string(), sink: None })
+}
+
+#[test]
+fn a_cancelled_delivery_that_waits_frees_its_key_at_once() {
     each_store(|f| {
         let mut lease = begin(&*f.store);
         let told = commit(&*f.store, &mut lease, &["a", "a"], &["erp"]);
-        let first = claim(&*f.store, "erp", 9, at(1));
-        claim(&*f.store, "erp", 9, at(1));
-        let cancel = Operation::Cancel { event: told[0].id.to_string(), sink: None };
-        assert_eq!(operate(f, &cancel), 1);
-        assert_eq!(f.store.backlog(&sink("erp")), 1);
-        settle(&*f.store, "erp", &first, State::Retrying);
-        assert_eq!(states(f), [State::Pending, State::Cancelled]);
+        settle(&*f.store, "erp", &claim(&*f.store, "erp", 9, at(1)), State::Retrying);
+        assert!(claim(&*f.store, "erp", 9, at(1)).is_empty());
+        assert_eq!((cancel(f, &told[0]), f.store.backlog(&sink("erp"))), (1, 1));
         assert_eq!(claim(&*f.store, "erp", 9, at(1))[0].event.id, told[1].id);
     });
+}
+
+#[test]
+fn a_cancelled_delivery_under_way_keeps_its_key_until_its_attempt_has_ended() {
+    each_store(|f| {
+        for ending in [State::Retrying, State::Dead, State::Pending] {
+            let mut lease = begin(&*f.store);
+            let told = commit(&*f.store, &mut lease, &["a", "a"], &["erp"]);
+            let first = claim(&*f.store, "erp", 9, at(1));
+            assert_eq!(cancel(f, &told[0]), 1);
+            assert_eq!(cancel(f, &told[0]), 0, "it is cancelled already");
+            assert!(claim(&*f.store, "erp", 9, at(1)).is_empty(), "the attempt is still under way");
+            assert_eq!((states(f)[1], f.store.backlog(&sink("erp"))), (State::InFlight, 2));
+            settle(&*f.store, "erp", &first, ending);
+            assert_eq!(states(f)[..2], [State::Pending, State::Cancelled], "{ending:?}");
+            assert_eq!(f.store.backlog(&sink("erp")), 1);
+            let next = claim(&*f.store, "erp", 9, at(999));
+            assert_eq!(next.iter().map(|claim| claim.event.id).collect::<Vec<_>>(), [told[1].id]);
+            settle(&*f.store, "erp", &next, State::Delivered);
+        }
+    });
+}
+
+#[test]
+fn what_arrived_although_it_was_cancelled_is_delivered() {
+    each_store(|f| {
+        let mut lease = begin(&*f.store);
+        let told = commit(&*f.store, &mut lease, &["a"], &["erp"]);
+        let first = claim(&*f.store, "erp", 9, at(1));
+        cancel(f, &told[0]);
+        settle(&*f.store, "erp", &first, State::Delivered);
+        assert_eq!((states(f), f.store.backlog(&sink("erp"))), (vec![State::Delivered], 0));
+    });
+}
+
+#[test]
+fn what_was_cancelled_under_way_stays_cancelled_when_the_process_dies() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let store = highwater::store::sqlite::SqliteStore::open(&folder.path().join("highwater.db")).expect("open");
+    let f = Fixture { folder, store: Box::new(store) };
+    register(&*f.store, &["orders"], &["erp"]);
+    let mut lease = begin(&*f.store);
+    let told = commit(&*f.store, &mut lease, &["a", "a"], &["erp"]);
+    claim(&*f.store, "erp", 9, at(1));
+    assert!(claim(&*f.store, "erp", 9, at(1)).is_empty());
+    cancel(&f, &told[0]);
+    let f = reopen(f);
+    f.store.recover(at(5)).expect("recover");
+    assert_eq!((states(&f), f.store.backlog(&sink("erp"))), (vec![State::Pending, State::Cancelled], 1));
+    assert_eq!(claim(&*f.store, "erp", 9, at(5))[0].event.id, told[1].id);
 }
 
 #[test]
@@ -151,6 +224,35 @@ fn accepting_what_holds_a_source_lets_one_poll_through() {
         assert_eq!(lease.accepted, Accepted { removals: true, ..Accepted::default() });
         f.store.end_poll(&lease, PollEnded { accepted_used: true, ..ended() }).expect("end");
         assert_eq!(begin(&*f.store).accepted, Accepted::default());
+    });
+}
+
+#[test]
+fn an_acceptance_given_during_a_poll_is_not_used_up_by_it() {
+    each_store(|f| {
+        let end = |lease: &Lease, reason: HoldReason, accepted_used| {
+            let hold = Some(Hold { reason, detail: String::new() });
+            f.store.end_poll(lease, PollEnded { hold, accepted_used, ..ended() }).expect("end");
+        };
+        let accept = || operate(f, &Operation::CursorAccept { source: "orders".into() });
+        end(&begin(&*f.store), HoldReason::MassRemoval, false);
+        accept();
+        end(&begin(&*f.store), HoldReason::MaxNew, false);
+        let lease = begin(&*f.store);
+        accept();
+        end(&lease, HoldReason::MaxNew, true);
+        assert_eq!(begin(&*f.store).accepted, Accepted { new_entries: true, ..Accepted::default() });
+    });
+}
+
+#[test]
+fn a_dead_letter_older_than_what_is_under_way_is_sent_only_on_request() {
+    each_store(|f| {
+        let mut lease = begin(&*f.store);
+        commit(&*f.store, &mut lease, &["a", "a"], &["erp"]);
+        settle(&*f.store, "erp", &claim(&*f.store, "erp", 9, at(1)), State::Dead);
+        assert_eq!(claim(&*f.store, "erp", 9, at(1)).len(), 1, "the second is under way");
+        assert_eq!(operate(f, &Operation::DeadRetry(DeadFilter::default())), 0);
     });
 }
 

@@ -168,3 +168,47 @@ fn a_source_that_changes_its_kind_is_refused() {
         assert_eq!(error.kind(), ErrorKind::Config);
     });
 }
+
+#[test]
+fn a_new_source_under_the_old_name_of_a_renamed_one_has_ids_of_its_own() {
+    each_store(|f| {
+        let register = |name: &SourceName, was: Option<&SourceName>| {
+            let source = SourceRegistration { name: name.clone(), was: was.cloned(), kind: "folder" };
+            f.store.register(&[source], &[sink("erp"), sink("load")], at(0)).expect("register");
+            f.store.begin_poll(name, at(1)).expect("begin").identity
+        };
+        let names = ["purchase", "sales"].map(SourceName::new);
+        let first = register(&names[0], Some(&orders()));
+        let second = register(&orders(), None);
+        assert_eq!(register(&names[1], Some(&orders())), second, "it takes its own ids along");
+        let third = register(&orders(), None);
+        assert_eq!(first, orders(), "as in the published vectors");
+        assert!(first != second && second != third && first != third, "{first} {second} {third}");
+        for taken in [&second, &third] {
+            assert!(highwater::setting::name::check_name(taken.as_str()).is_err(), "no source can be called {taken}");
+        }
+        assert_eq!(register(&orders(), None), third, "as long as the store lives");
+    });
+}
+
+#[test]
+fn a_poll_that_was_cut_short_leaves_the_source_as_it_was() {
+    each_store(|f| {
+        let source = || f.store.records().expect("records").sources().expect("sources").remove(0);
+        let failed = PollEnded { error: Some("no route to host".into()), ..ended() };
+        f.store.end_poll(&begin(&*f.store), failed.clone()).expect("end");
+        let stopped = |ended_at, unrouted| PollEnded {
+            ended: at(ended_at),
+            error: Some("stopped".into()),
+            cut_short: true,
+            unrouted,
+            ..ended()
+        };
+        f.store.end_poll(&begin(&*f.store), stopped(50, 3)).expect("end");
+        let after = source();
+        assert_eq!((after.last_error, after.last_poll, after.unrouted), (failed.error, Some(at(1)), 3));
+        f.store.end_poll(&begin(&*f.store), ended()).expect("end");
+        f.store.end_poll(&begin(&*f.store), stopped(60, 0)).expect("end");
+        assert_eq!(source().last_error, None);
+    });
+}

@@ -341,3 +341,85 @@ fn a_backlog_of_one_key_is_parked_in_portions_and_rings_until_what_is_behind_is_
         assert!(turns > 2, "one turn must not park the whole backlog");
     });
 }
+
+/// Commits newer versions of `a` in one page, each instead of the ones before.
+fn commit_versions(f: &Fixture, lease: &mut Lease, count: usize) {
+    let version = |lease: &mut Lease| NewEvent { supersedes: true, ..new_event(lease, "a", &["erp"]) };
+    let events: Vec<NewEvent> = (0..count).map(|_| version(lease)).collect();
+    let known = vec![(Key::from("a"), known(lease.sequence))];
+    f.store.commit_page(lease, CommitPage { events, known, ..CommitPage::default() }).expect("commit");
+}
+
+/// The states of all deliveries, in the order of their events.
+fn states(f: &Fixture) -> Vec<State> {
+    let mut states = Vec::new();
+    let mut note = |d: highwater::store::records::DeliveryRecord| {
+        states.insert(0, d.state);
+        Ok(true)
+    };
+    f.store.records().expect("records").deliveries(&DeliveryFilter::default(), &mut note).expect("deliveries");
+    states
+}
+
+#[test]
+fn of_versions_that_come_in_one_page_only_the_newest_is_delivered() {
+    each_store(|f| {
+        let mut lease = begin(&*f.store);
+        commit_versions(f, &mut lease, 1);
+        commit_versions(f, &mut lease, 3);
+        assert_eq!(states(f), [State::Superseded, State::Superseded, State::Superseded, State::Pending]);
+        assert_eq!(f.store.backlog(&sink("erp")), 1);
+        assert_eq!(claim(&*f.store, "erp", 9, at(1))[0].event.sequence, 4);
+    });
+}
+
+#[test]
+fn a_version_under_way_is_superseded_once_its_attempt_has_failed() {
+    each_store(|f| {
+        for ending in [State::Retrying, State::Dead, State::Pending] {
+            let mut lease = begin(&*f.store);
+            commit_versions(f, &mut lease, 1);
+            let older = claim(&*f.store, "erp", 9, at(1));
+            commit_versions(f, &mut lease, 1);
+            assert!(claim(&*f.store, "erp", 9, at(1)).is_empty(), "the newer one waits for its end");
+            settle(&*f.store, "erp", &older, ending);
+            let newest = claim(&*f.store, "erp", 9, at(1));
+            assert_eq!(newest.iter().map(|c| c.event.sequence).collect::<Vec<_>>(), [lease.sequence], "{ending:?}");
+            settle(&*f.store, "erp", &newest, State::Delivered);
+            assert_eq!(f.store.backlog(&sink("erp")), 0);
+            assert_eq!(states(f).split_off(states(f).len() - 2), [State::Superseded, State::Delivered]);
+            assert!(claim(&*f.store, "erp", 9, at(9_999)).is_empty(), "never an older one after a newer one");
+        }
+    });
+}
+
+#[test]
+fn a_version_under_way_that_arrives_is_delivered_and_the_newer_one_after_it() {
+    each_store(|f| {
+        let mut lease = begin(&*f.store);
+        commit_versions(f, &mut lease, 1);
+        let older = claim(&*f.store, "erp", 9, at(1));
+        commit_versions(f, &mut lease, 2);
+        settle(&*f.store, "erp", &older, State::Delivered);
+        assert_eq!(states(f), [State::Delivered, State::Superseded, State::Pending]);
+        assert_eq!(claim(&*f.store, "erp", 9, at(1))[0].event.sequence, 3);
+    });
+}
+
+#[test]
+fn who_waits_for_a_renamed_file_names_it() {
+    each_store(|f| {
+        let mut lease = begin(&*f.store);
+        commit_one(f, &mut lease, "new", Some("old"), false);
+        let renamed = claim(&*f.store, "erp", 9, at(1));
+        commit_one(f, &mut lease, "old", None, false);
+        assert!(claim(&*f.store, "erp", 9, at(1)).is_empty());
+        let mut blocked = Vec::new();
+        let mut note = |d: highwater::store::records::DeliveryRecord| {
+            blocked.push(d.blocked_by);
+            Ok(true)
+        };
+        f.store.records().expect("records").deliveries(&DeliveryFilter::default(), &mut note).expect("deliveries");
+        assert_eq!(blocked, [Some(renamed[0].event.id), None]);
+    });
+}

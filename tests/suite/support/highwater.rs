@@ -236,6 +236,11 @@ impl Running {
         self.signal(Signal::TERM);
     }
 
+    /// Sends SIGHUP, as `systemctl reload` or an administrator may.
+    pub fn hang_up(&self) {
+        self.signal(Signal::HUP);
+    }
+
     /// Sends SIGTERM and waits for its end. Returns the exit code; `None` when a signal ended it.
     pub fn terminate(mut self) -> Option<i32> {
         self.signal(Signal::TERM);
