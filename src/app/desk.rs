@@ -113,13 +113,17 @@ impl Desk {
 
     fn operate(&self, operation: &Operation, wakes: &Wakes) -> Result<Answer> {
         let count = self.store.operate(operation, self.clock.now())?;
-        tracing::info!(?operation, count, "command carried out");
+        match operation {
+            Operation::CursorSeen { source, .. } => tracing::info!(source, count, "keys named as seen"),
+            operation => tracing::info!(?operation, count, "command carried out"),
+        }
         // Whatever it was, the sources look whether it concerns them.
         match operation {
             Operation::CursorAccept { source }
             | Operation::CursorSkip { source }
             | Operation::CursorReset { source }
             | Operation::CursorSet { source, .. }
+            | Operation::CursorSeen { source, .. }
             | Operation::Resume { name: source } => {
                 if let Some(wakes) = wakes.get(source.as_str()) {
                     wakes.wake(None);

@@ -37,6 +37,7 @@ pub enum Decision {
 /// Decides what one sight of a key means.
 pub fn decide(known: Option<&Known>, sight: &Sight, policy: &Policy) -> Decision {
     match sight {
+        Sight::Version(version) if known.is_some_and(Known::is_vouched) => seen(known, version, policy),
         Sight::Version(version) if policy.received => received(known, version),
         Sight::Version(version) if !policy.tracks_keys => upserted(known, version, policy),
         Sight::Version(version) => tracked(known, version, policy),
@@ -230,6 +231,24 @@ mod tests {
     fn an_unknown_key_starts_behind_the_highest_pruned_revision() {
         let policy = Policy { pruned_revision: 7, ..files() };
         assert_eq!(play(&[version(b"A", 1)], &policy), [(Kind::Created, 8)]);
+    }
+
+    #[test]
+    fn of_a_key_named_as_seen_the_first_version_is_remembered_and_the_next_told() {
+        let mut known = Known::vouched(4);
+        let mut told = Vec::new();
+        for sight in [Sight::Gone(Absence::Told), version(b"A", 1), version(b"A", 2), version(b"B", 2)] {
+            match decide(Some(&known), &sight, &files()) {
+                Decision::Tell { kind, revision, known: next, .. } => {
+                    told.push((kind, revision));
+                    known = next;
+                }
+                Decision::Remember(next) => known = next,
+                Decision::Nothing => {}
+            }
+        }
+        assert_eq!(told, [(Kind::Changed, 5)]);
+        assert!(!known.is_vouched());
     }
 
     fn row(content: &[u8], watermark: &[u8]) -> Sight {

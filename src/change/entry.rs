@@ -142,3 +142,16 @@ pub struct Known {
     /// The size of the content (files), for `renamed` and `removed`.
     pub size: u64,
 }
+
+impl Known {
+    /// A key that an operator named as seen before it was looked at: the version found first is remembered untold.
+    pub fn vouched(revision: u64) -> Self {
+        let presence = Presence::Absent;
+        Self { fingerprint: None, revision, presence, tuple: None, note: Box::default(), size: 0 }
+    }
+
+    /// Whether this is such a key, and no version of it was found yet.
+    pub fn is_vouched(&self) -> bool {
+        *self == Self::vouched(self.revision)
+    }
+}

@@ -1,5 +1,7 @@
 //! `highwater cursor`: where a source has got to, and what an operator may do about it.
 
+use std::path::PathBuf;
+
 use super::context::{Context, source_named};
 use super::exit_code::Exit;
 use super::failure::{Failure, Outcome};
@@ -16,7 +18,8 @@ use crate::web::Request;
 Examples:
   highwater cursor orders                 where it has got to
   highwater cursor orders accept          what holds it is wanted: the next poll goes on
-  highwater cursor customers set 2026-11-01    rows with a higher watermark are looked at")]
+  highwater cursor customers set 2026-11-01    rows with a higher watermark are looked at
+  highwater cursor orders seen --from done.txt    what another tool has processed is not told")]
 pub struct Args {
     /// The source
     source: String,
@@ -40,6 +43,12 @@ enum Action {
     Accept,
     /// What holds the source is not wanted: it is remembered without being told
     Skip,
+    /// These keys were processed already: the version found first is remembered without being told
+    Seen {
+        /// A file with one key a line (a path below the folder, a row's key), or each ended by a NUL; - is standard input
+        #[arg(long, value_name = "LIST")]
+        from: PathBuf,
+    },
 }
 
 impl Args {
@@ -49,6 +58,7 @@ impl Args {
         let source = self.source;
         let (operation, done) = match self.action.unwrap_or(Action::Show) {
             Action::Show => return show(context, &config, &name),
+            Action::Seen { from } => return super::seen::hand_over(&config, &name, &from),
             Action::Reset => {
                 (Operation::CursorReset { source }, format!("{name} begins anew; what is known stays known"))
             }

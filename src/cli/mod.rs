@@ -36,6 +36,7 @@ mod reload;
 mod resume;
 mod run;
 mod schema;
+mod seen;
 mod signals;
 mod status;
 mod tail;

@@ -6,7 +6,7 @@ use std::process::Stdio;
 use crate::support::highwater::Highwater;
 
 /// Every command with flags its help must name.
-const COMMANDS: [(&[&str], &[&str]); 37] = [
+const COMMANDS: [(&[&str], &[&str]); 38] = [
     (&["init"], &["[FILE]"]),
     (&["check"], &["--connect", "--plan"]),
     (&["config", "show"], &["[NAME]"]),
@@ -33,12 +33,13 @@ const COMMANDS: [(&[&str], &[&str]); 37] = [
     (&["dead", "retry"], &["[EVENT]...", "--sink", "--source", "--all", "--dry-run", "--yes"]),
     (&["dead", "drop"], &["[EVENT]...", "--sink", "--source", "--all", "--dry-run", "--yes"]),
     (&["dead", "ack"], &["[EVENT]...", "--sink", "--source", "--all", "--dry-run", "--yes"]),
-    (&["cursor"], &["<SOURCE>", "show", "reset", "set", "accept", "skip"]),
+    (&["cursor"], &["<SOURCE>", "show", "reset", "set", "accept", "skip", "seen"]),
     (&["cursor", "x", "show"], &["--config"]),
     (&["cursor", "x", "reset"], &["--config"]),
     (&["cursor", "x", "set"], &["<VALUE>"]),
     (&["cursor", "x", "accept"], &["--config"]),
     (&["cursor", "x", "skip"], &["--config"]),
+    (&["cursor", "x", "seen"], &["--from"]),
     (&["test"], &["<SINK>", "--event", "--dry-run"]),
     (&["listen"], &["--addr", "--secret", "--fail-every", "--status"]),
     (&["schema"], &["--config"]),

@@ -14,6 +14,7 @@ mod memory;
 mod ordered;
 mod postgres;
 mod reload;
+mod seen;
 mod skipped;
 mod stopping;
 mod together;

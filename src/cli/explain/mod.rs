@@ -1,6 +1,6 @@
 //! `highwater explain`: the whole story of one file or row, also of one never seen.
 
-mod place;
+pub mod place;
 mod story;
 
 use std::ffi::OsString;

@@ -69,6 +69,9 @@ fn known_lines(known: Option<&Known>, newest: Option<Kind>) -> Vec<String> {
         let why = if newest.is_none() { "never told" } else { "nothing is kept: the cursor is beyond what was told" };
         return vec![why.into()];
     };
+    if known.is_vouched() {
+        return vec!["named as seen: the version found first is only remembered".into()];
+    }
     let told = match (known.revision, known.fingerprint) {
         (0, _) => "only remembered, never told".into(),
         (revision, Some(fingerprint)) => format!("told as revision {revision}, sha256 {}", fingerprint.to_hex()),
@@ -151,6 +154,7 @@ mod tests {
             size: 0,
         };
         assert_eq!(known_lines(Some(&known), None)[0], "only remembered, never told");
+        assert!(known_lines(Some(&Known::vouched(3)), Some(Kind::Created))[0].starts_with("named as seen"));
         known.revision = 2;
         known.fingerprint = Some(Fingerprint::of(b""));
         known.presence = Presence::Absent;

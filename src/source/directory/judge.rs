@@ -152,10 +152,19 @@ impl<'a> Judge<'a> {
             self.room.leave(seen.key);
             return Ok(Judged::Settled(Flags::TOLD, None));
         }
+        if seen.known.is_some_and(Known::is_vouched) {
+            self.room.leave(seen.key);
+            return Ok(Judged::Settled(Flags::TOLD, Some(Sight::Present { tuple: seen.tuple })));
+        }
         // Its content was never read; rights and owner are no content.
         let blind = |tuple: Tuple| Tuple { ctime_ns: 0, ..tuple };
-        if remembered.is_some_and(|tuple| blind(tuple) == blind(seen.tuple)) {
+        let is_unread = |tuple: Tuple| blind(tuple) == blind(seen.tuple);
+        if remembered.is_some_and(is_unread) {
             return Ok(Judged::Settled(Flags::remembered(), None));
+        }
+        if present.filter(|known| known.fingerprint.is_none()).and_then(|known| known.tuple).is_some_and(is_unread) {
+            self.room.leave(seen.key);
+            return Ok(Judged::Settled(Flags::TOLD, None));
         }
         if let Some(back) =
             seen.known.filter(|known| known.presence == Presence::Absent && known.tuple == Some(seen.tuple))

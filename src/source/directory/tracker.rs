@@ -12,7 +12,7 @@ use super::readiness::{WAITING_MAX, WaitingRoom};
 use super::removal::{Loss, Removals, is_mass, weigh};
 use super::scan::{Scanned, scan};
 use super::settle::Settling;
-use crate::change::{Absence, Key, Kind, Presence};
+use crate::change::{Absence, Key, Kind, Known, Presence};
 use crate::error::{Error, Result};
 use crate::setting::{ByteCount, SourceName};
 use crate::source::settings::{DirectorySettings, Start};
@@ -172,7 +172,8 @@ impl Tracker {
         let mut new = 0;
         for some in keys.chunks(PAGE_ENTRIES_MAX) {
             let known = ledger.known(some)?;
-            new += known.iter().filter(|k| k.as_ref().is_none_or(|k| k.presence != Presence::Present)).count() as u64;
+            let is_new = |k: &Known| k.presence != Presence::Present && !k.is_vouched();
+            new += known.iter().filter(|known| known.as_ref().is_none_or(is_new)).count() as u64;
         }
         Ok(new)
     }

@@ -5,6 +5,7 @@ use rusqlite::{Connection, OptionalExtension, Row, params};
 use super::code::{KNOWN_COLUMNS, int, known_of};
 use super::failure::sqlite;
 use crate::change::{Key, Known};
+use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::source::Block;
 
@@ -37,6 +38,20 @@ pub(super) fn load_below(
     let read = |row: &Row<'_>| Ok((Key::from(row.get::<_, Vec<u8>>(0)?), known_of(row, 1)?));
     let rows = statement.query_map(params![source_id, from, int(limit as u64), end], read).map_err(&doing)?;
     rows.collect::<Result<_, _>>().map_err(&doing)
+}
+
+/// Remembers a key as seen ([`Known::vouched`]) unless it is there already; returns how many rows changed.
+pub(super) fn vouch_for(connection: &Connection, source_id: i64, key: &Key, now: Timestamp) -> Result<u64> {
+    let vouched = connection
+        .prepare_cached(
+            "INSERT INTO known (source_id, key, revision, presence, size, note, touched)
+             VALUES (?1, ?2, (SELECT pruned_revision FROM source WHERE id = ?1), 1, 0, x'', ?3)
+             ON CONFLICT (source_id, key) DO UPDATE SET fingerprint = NULL, presence = 1, size = 0, tuple = NULL,
+                note = x'', touched = excluded.touched
+             WHERE presence <> 0 AND (presence = 2 OR fingerprint IS NOT NULL OR tuple IS NOT NULL OR note <> x'')",
+        )
+        .and_then(|mut s| s.execute(params![source_id, key.as_bytes(), now.nanos()]));
+    vouched.map(|count| count as u64).map_err(sqlite("remember a key as seen"))
 }
 
 /// The blocks of one folder's segment, in order.

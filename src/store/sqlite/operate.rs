@@ -10,7 +10,7 @@ use super::failure::sqlite;
 use super::reader::find_event;
 use super::round::{ACCEPTED_NEW, ACCEPTED_PLACE, ACCEPTED_REMOVALS, SILENT_NEW, SILENT_REMOVALS};
 use super::writer::Durability;
-use super::{Names, SqliteStore, action, fate, queue};
+use super::{Names, SqliteStore, action, fate, known, queue};
 use crate::change::Key;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
@@ -67,6 +67,7 @@ impl Operating<'_> {
             }
             Operation::CursorAccept { source } => self.cursor_accept(source, Wanted::Yes).map(plain),
             Operation::CursorSkip { source } => self.cursor_accept(source, Wanted::No).map(plain),
+            Operation::CursorSeen { source, keys_b64 } => self.cursor_seen(source, keys_b64).map(plain),
         }
     }
 
@@ -281,6 +282,19 @@ impl Operating<'_> {
                     hold_reason = NULL, hold_detail = NULL, accepted = 0 WHERE id = ?1",
             vec![Value::from(id)],
         )
+    }
+
+    /// What is there stays as it was told or remembered. A poll under way may have looked already: it ends with a conflict.
+    fn cursor_seen(&self, source: &str, keys_b64: &[String]) -> Result<u64> {
+        let id = self.source_id(source)?;
+        self.on_source(source, "UPDATE source SET epoch = epoch + 1 WHERE id = ?1", Vec::new())?;
+        let mut changed = 0;
+        for key in keys_b64 {
+            let no_key = |e| Error::new(ErrorKind::Usage, format!("\"{key}\" is not Base64")).because(e);
+            let key = data_encoding::BASE64.decode(key.as_bytes()).map_err(no_key)?;
+            changed += known::vouch_for(self.connection, id, &Key::from(key), self.now)?;
+        }
+        Ok(changed)
     }
 
     fn cursor_accept(&self, source: &str, wanted: Wanted) -> Result<u64> {

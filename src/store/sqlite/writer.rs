@@ -278,8 +278,10 @@ mod tests {
         writer.write(Durability::Power, insert(1)).expect("free again");
     }
 
+    type TestStep = Box<dyn FnOnce(&Connection) -> Result<()> + Send>;
+
     /// Runs these steps in one commit; returns what each caller is told.
-    fn told(steps: Vec<Box<dyn FnOnce(&Connection) -> Result<()> + Send>>) -> Vec<Result<()>> {
+    fn told(steps: Vec<TestStep>) -> Vec<Result<()>> {
         let connection = Connection::open_in_memory().expect("open");
         let mut answers = Vec::new();
         let group = steps.into_iter().map(|step| {
