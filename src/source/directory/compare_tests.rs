@@ -43,7 +43,11 @@ fn compare(known: &Files, listed: &Files, per_block: usize) -> (Outcome, Said, T
     let parts: (_, _, &mut dyn Ledger) = (&mut findings, &mut tally, &mut ledger);
     let mut comparison = Comparison::new(b"", &segment, &filters, Manner::Trusting, parts).expect("sound");
     for (number, size) in listed {
-        let found = Found { shape: Shape::File, tuple: Tuple { size: *size, ..Tuple::default() } };
+        let found = Found {
+            shape: Shape::File,
+            tuple: Tuple { size: *size, ..Tuple::default() },
+            precision: crate::source::directory::place::Precision::Exact,
+        };
         comparison.entry(Listed { name: &name(*number), found }).expect("sound");
     }
     let outcome = comparison.finish().expect("sound");

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::source::NoProgress;
-use crate::source::directory::place::{Found, Listed, Listing, Renamed, Shape};
+use crate::source::directory::place::{Found, Listed, Listing, Precision, Renamed, Shape};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -55,7 +55,7 @@ impl Directory for Odd {
         Ok(Listing::Complete)
     }
     fn look(&self, _: &[u8]) -> Result<Option<Found>> {
-        Ok(self.stays.then_some(Found { shape: Shape::File, tuple: tuple(self.sizes[0]) }))
+        Ok(self.stays.then_some(Found { shape: Shape::File, tuple: tuple(self.sizes[0]), precision: Precision::Exact }))
     }
     fn open(&self, _: &[u8]) -> Result<Option<Box<dyn OpenFile>>> {
         let (sizes, looks) = (self.sizes.clone(), AtomicU64::new(0));

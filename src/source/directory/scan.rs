@@ -152,6 +152,7 @@ impl Scan<'_, '_> {
         let comparison = comparison?;
         let outcome = match ended {
             Ok(Listing::Complete) => comparison.finish(),
+            Ok(Listing::Doubtful(why)) => Err(Error::new(ErrorKind::Unavailable, why)),
             // Gone between two listings: its parent's next one tells.
             Ok(Listing::Missing) => {
                 drop(comparison);

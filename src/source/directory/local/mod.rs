@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, StatxFlags};
 use rustix::io::Errno;
 
-use super::place::{Directory, Found, Listed, Listing, OpenFile, Renamed, Shape};
+use super::place::{Directory, Found, Listed, Listing, OpenFile, Precision, Renamed, Shape};
 use crate::change::Tuple;
 use crate::change::key::shown;
 use crate::error::{Error, ErrorKind, Result};
@@ -168,10 +168,10 @@ impl Directory for LocalFolder {
 }
 
 const NOTHING: Tuple = Tuple { size: 0, mtime_ns: 0, ctime_ns: 0, inode: 0 };
-const OTHER: Found = Found { shape: Shape::Other, tuple: NOTHING };
+const OTHER: Found = Found { shape: Shape::Other, tuple: NOTHING, precision: Precision::Exact };
 
 fn folder_found(inode: u64) -> Found {
-    Found { shape: Shape::Folder, tuple: Tuple { inode, ..NOTHING } }
+    Found { shape: Shape::Folder, tuple: Tuple { inode, ..NOTHING }, precision: Precision::Exact }
 }
 
 fn look_at<P: rustix::path::Arg>(fd: impl AsFd, path: P, flags: AtFlags) -> Result<Found, Errno> {
@@ -184,7 +184,7 @@ fn look_at<P: rustix::path::Arg>(fd: impl AsFd, path: P, flags: AtFlags) -> Resu
                 ctime_ns: nanos(stat.stx_ctime.tv_sec, stat.stx_ctime.tv_nsec),
                 inode: stat.stx_ino,
             };
-            Found { shape: Shape::File, tuple }
+            Found { shape: Shape::File, tuple, precision: Precision::Exact }
         }
         FileType::Directory => folder_found(stat.stx_ino),
         _ => OTHER,
