@@ -107,6 +107,18 @@ impl Finding {
     }
 }
 
+impl Verdict {
+    /// The word in `doctor --json`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Works => "works",
+            Self::Absent => "absent",
+            Self::Problem => "problem",
+            Self::Note => "note",
+        }
+    }
+}
+
 /// How something that `doctor` tried went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {

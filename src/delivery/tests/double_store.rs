@@ -213,7 +213,7 @@ impl Inner {
 
 impl LoginBook for DoubleStore {
     fn login(&self, _: &Login<'_>, _: LoginStep, _: Timestamp) -> Result<LoginTurn> {
-        unimplemented!("sinks don't log in through the store")
+        Ok(LoginTurn::Go)
     }
 }
 
