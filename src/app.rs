@@ -4,6 +4,7 @@
 mod command;
 mod crew;
 mod desk;
+mod doctor;
 mod explain;
 mod house;
 mod listener;
@@ -31,6 +32,7 @@ use crate::store::Records;
 use crate::store::sqlite::SqliteRecords;
 
 pub use command::command;
+pub use doctor::doctor;
 pub use explain::explain;
 pub use once::once;
 pub use peek::peek;

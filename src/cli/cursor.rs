@@ -83,9 +83,9 @@ impl Args {
 /// Only tables have a place to go on from; a cursor that a poll could not read is refused here.
 fn check_value(config: &Config, name: &SourceName, value: &str) -> Result<(), Failure> {
     let settings = config.sources.iter().find(|source| source.name == *name);
-    if settings.is_some_and(|source| matches!(source.kind, SourceKind::Folder(_))) {
+    if settings.is_some_and(|source| !matches!(source.kind, SourceKind::Sqlite(_) | SourceKind::Postgres(_))) {
         let rule =
-            "is a folder: what is known of each file decides, not a place; \"reset\" has all of them looked at anew";
+            "holds files: what is known of each file decides, not a place; \"reset\" has all of them looked at anew";
         return Err(Failure::usage(format!("{name} {rule}")));
     }
     let json: Option<serde_json::Value> = serde_json::from_str(value).ok();

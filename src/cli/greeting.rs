@@ -59,6 +59,8 @@ impl Greeter<'_> {
     fn source(&self, source: &SourceSettings) -> Vec<String> {
         let place = match &source.kind {
             SourceKind::Folder(folder) => self.near(&folder.path),
+            SourceKind::Ftp(ftp) => format!("{} on {}", ftp.path, ftp.server.host),
+            SourceKind::Sftp(sftp) => format!("{} on {}", sftp.path, sftp.server.host),
             SourceKind::Sqlite(sqlite) => format!("{} of {}", rows(&sqlite.table.from), self.near(&sqlite.path)),
             SourceKind::Postgres(postgres) => rows(&postgres.table.from),
         };
@@ -96,6 +98,8 @@ impl Greeter<'_> {
             SourceKind::Folder(folder) => {
                 format!("drop a file into {}, write to it, drop it again unchanged", self.near(&folder.path))
             }
+            SourceKind::Ftp(ftp) => format!("upload a file to {} on {}", ftp.path, ftp.server.host),
+            SourceKind::Sftp(sftp) => format!("upload a file to {} on {}", sftp.path, sftp.server.host),
             SourceKind::Sqlite(sqlite) => {
                 format!("change a row of {} in {}", rows(&sqlite.table.from), self.near(&sqlite.path))
             }

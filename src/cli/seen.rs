@@ -69,6 +69,8 @@ fn send(config: &Config, name: &SourceName, keys_b64: Vec<String>) -> Result<u64
 fn root_of<'c>(config: &'c Config, name: &SourceName) -> Option<&'c Path> {
     match &config.sources.iter().find(|source| source.name == *name)?.kind {
         SourceKind::Folder(folder) => Some(&folder.path),
+        SourceKind::Ftp(ftp) => Some(Path::new(&ftp.path)),
+        SourceKind::Sftp(sftp) => Some(Path::new(&sftp.path)),
         SourceKind::Sqlite(_) | SourceKind::Postgres(_) => None,
     }
 }

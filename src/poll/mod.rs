@@ -5,6 +5,7 @@ pub mod action;
 pub mod ledger;
 #[cfg(test)]
 mod ledger_tests;
+pub mod logins;
 pub mod peek;
 pub mod plan;
 pub mod round;
@@ -12,6 +13,7 @@ pub mod route;
 pub mod schedule;
 pub mod wake;
 
+pub use logins::Logins;
 pub use peek::{Peeked, peek};
 pub use plan::SourcePlan;
 pub use round::{Poller, Round, RoundState};

@@ -40,6 +40,8 @@ impl SourcePlan {
     pub fn new(settings: &SourceSettings, instance: &str, sinks: &HashMap<SinkName, SinkFacts>) -> Result<Self> {
         let directory = match &settings.kind {
             SourceKind::Folder(folder) => Some(&folder.directory),
+            SourceKind::Ftp(ftp) => Some(&ftp.directory),
+            SourceKind::Sftp(sftp) => Some(&sftp.directory),
             SourceKind::Sqlite(_) | SourceKind::Postgres(_) => None,
         };
         Ok(Self {
@@ -66,7 +68,7 @@ impl SourcePlan {
 fn table_of(kind: &SourceKind) -> Option<String> {
     use crate::source::settings::TableFrom;
     let table = match kind {
-        SourceKind::Folder(_) => return None,
+        SourceKind::Folder(_) | SourceKind::Ftp(_) | SourceKind::Sftp(_) => return None,
         SourceKind::Sqlite(sqlite) => &sqlite.table,
         SourceKind::Postgres(postgres) => &postgres.table,
     };

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::change::{Entry, Fingerprint, Key, Known, Nature, Tuple};
 use crate::clock::{Clock, Stop, Timestamp};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::event::SpoolWriter;
 use settings::{SourceKind, SourceSettings};
 
@@ -44,6 +44,14 @@ pub trait Source: Send {
     /// What it says of one key now, for `explain`: filters that apply, readiness, whether it is there. Lines for people.
     fn explain(&mut self, key: &Key) -> Result<Vec<String>>;
 
+    /// Tries what the place announces and what of it really works, for `doctor`; leaves nothing behind.
+    ///
+    /// # Errors
+    /// The place can't be reached at all.
+    fn examine(&mut self) -> Result<Vec<Finding>> {
+        Ok(self.probe()?.into_iter().map(|line| Finding::new("probe", Verdict::Note, line)).collect())
+    }
+
     /// Begins to watch for hints; `None` where watching is not possible, with the reason in the log, once.
     fn watch(&mut self, wake: Arc<dyn Wake>) -> Option<Box<dyn Send>> {
         let _ = wake;
@@ -57,22 +65,99 @@ pub trait Source: Send {
     }
 }
 
-/// Opens a source from its settings. Nothing is connected or read before its first look.
+/// Opens a source from its settings; it asks `accounts` before each login. Nothing is connected or read before its first
+/// look.
 ///
 /// # Errors
 /// `Config` with rule and remedy, naming the source.
-pub fn open(settings: &SourceSettings, runtime: &tokio::runtime::Handle) -> Result<Box<dyn Source>> {
+pub fn open(
+    settings: &SourceSettings,
+    runtime: &tokio::runtime::Handle,
+    accounts: Arc<dyn Accounts>,
+) -> Result<Box<dyn Source>> {
     let name = &settings.name;
     let opened: Result<Box<dyn Source>> = match &settings.kind {
         SourceKind::Folder(folder) => {
             directory::FolderSource::new(name, folder, settings.max_size).map(|source| Box::new(source) as _)
         }
+        SourceKind::Ftp(_) | SourceKind::Sftp(_) => Err(Error::new(ErrorKind::Config, "not in this version")),
         SourceKind::Sqlite(sqlite) => table::SqliteSource::new(name, sqlite).map(|source| Box::new(source) as _),
         SourceKind::Postgres(postgres) => {
-            table::PostgresSource::new(name, postgres, runtime.clone()).map(|source| Box::new(source) as _)
+            table::PostgresSource::new(name, postgres, runtime.clone(), accounts).map(|source| Box::new(source) as _)
         }
     };
     opened.map_err(|e| e.while_doing(format!("source.{name}")))
+}
+
+/// One line of `doctor`: what was tried, how it went, and what follows from it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finding {
+    /// What was tried: `MLSD`, `session reuse`, `clock`. Stable, for scripts.
+    pub topic: String,
+    /// How it went.
+    pub verdict: Verdict,
+    /// The facts, for people, one line.
+    pub detail: String,
+}
+
+impl Finding {
+    /// One line.
+    pub fn new(topic: impl Into<String>, verdict: Verdict, detail: impl Into<String>) -> Self {
+        Self { topic: topic.into(), verdict, detail: detail.into() }
+    }
+}
+
+impl Verdict {
+    /// The word in `doctor --json`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Works => "works",
+            Self::Absent => "absent",
+            Self::Problem => "problem",
+            Self::Note => "note",
+        }
+    }
+}
+
+/// How something that `doctor` tried went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It works.
+    Works,
+    /// The place does not offer it; something else is used.
+    Absent,
+    /// It is offered and does not work, or makes the source less safe.
+    Problem,
+    /// A fact without judgement.
+    Note,
+}
+
+/// How the text of an error begins that holds a source until its secret changes.
+pub const AUTH_REFUSED: &str = "auth_refused: ";
+
+/// Who may try to log in, and how often: a refused login is tried at most twice with the same secret, across restarts
+/// and over all sources of the account, because partners lock accounts.
+pub trait Accounts: Send + Sync + std::fmt::Debug {
+    /// Asked before each attempt, and counted durably before it is made, so that a crash can't make a third one.
+    /// `account` is `ftp://user@host:port`; `secret` is never kept, only a salted digest of it. While two attempts with it
+    /// are under way this waits for one of them to end: it blocks its thread, so it must not be called in a spawned task.
+    ///
+    /// # Errors
+    /// `Denied` with the hold's text, which begins with [`AUTH_REFUSED`], when this secret was refused too often; nothing may
+    /// be sent then. Passed on as it is, also with facts around it, it holds the source.
+    fn attempt(&self, account: &str, secret: &[u8]) -> Result<()>;
+
+    /// The login succeeded: earlier attempts don't count any more.
+    fn accepted(&self, account: &str, secret: &[u8]);
+
+    /// The attempt ended before the server judged the secret (connection lost, 421): it does not count.
+    fn unanswered(&self, account: &str, secret: &[u8]);
+
+    /// The server refused the secret. Without it the attempt counts all the same, but others of the account wait until it
+    /// is certain that it is not under way any more.
+    fn refused(&self, account: &str, secret: &[u8]) {
+        let _ = (account, secret);
+    }
 }
 
 /// What a source's state is bound to.

@@ -75,6 +75,10 @@ pub enum Unrouted {
 pub enum SourceKind {
     /// A local folder.
     Folder(FolderSettings),
+    /// A directory on an FTP or FTPS server.
+    Ftp(FtpSettings),
+    /// A directory on an SFTP server.
+    Sftp(SftpSettings),
     /// A table or query of an SQLite database.
     Sqlite(SqliteSettings),
     /// A table or query of a PostgreSQL database.
@@ -86,6 +90,8 @@ impl SourceKind {
     pub fn as_str(&self) -> &'static str {
         match self {
             Self::Folder(_) => "folder",
+            Self::Ftp(_) => "ftp",
+            Self::Sftp(_) => "sftp",
             Self::Sqlite(_) => "sqlite",
             Self::Postgres(_) => "postgres",
         }
@@ -101,6 +107,208 @@ pub struct FolderSettings {
     pub watch: bool,
     /// What all directory sources share.
     pub directory: DirectorySettings,
+}
+
+/// A directory on an FTP or FTPS server.
+#[derive(Debug, Clone)]
+pub struct FtpSettings {
+    /// Where it is and who we are there; `[server.NAME]` and the source's own keys in one.
+    pub server: ServerSettings,
+    /// Whether and when TLS begins.
+    pub security: FtpSecurity,
+    /// The root on the server, absolute or relative to the login folder; without `/` at the end. Raw bytes in `names`.
+    pub path: String,
+    /// Where a file is renamed to, relative to the root, before it is fetched.
+    pub claim: Option<Template>,
+    /// The time zone of LIST times, an IANA name.
+    pub server_timezone: String,
+    /// How file contents are transferred.
+    pub transfer: Transfer,
+    /// What proves that a fetch was whole.
+    pub verify: Verify,
+    /// Commands sent after the login, as they are.
+    pub login: Vec<String>,
+    /// How names are encoded on the wire.
+    pub names: Names,
+    /// Which side opens data connections.
+    pub mode: FtpMode,
+    /// Which listing command and format are used.
+    pub listing: FtpListing,
+    /// What all directory sources share.
+    pub directory: DirectorySettings,
+}
+
+/// A directory on an SFTP server.
+#[derive(Debug, Clone)]
+pub struct SftpSettings {
+    /// Where it is and who we are there; `[server.NAME]` and the source's own keys in one.
+    pub server: ServerSettings,
+    /// The root on the server, absolute or relative to the login folder; without `/` at the end.
+    pub path: String,
+    /// Where a file is renamed to, relative to the root, before it is fetched.
+    pub claim: Option<Template>,
+    /// Whom the server must prove to be.
+    pub host_key: HostKey,
+    /// Private key files in OpenSSH or PEM format, tried in this order; `agent` stands for the SSH agent.
+    pub identity: Vec<Identity>,
+    /// What the private keys are locked with.
+    pub passphrase: Option<Secret>,
+    /// Algorithms added to the default ones, for old servers: `ssh-rsa`, `diffie-hellman-group14-sha1`, `aes128-cbc`.
+    pub algorithms: Vec<String>,
+    /// What all directory sources share.
+    pub directory: DirectorySettings,
+}
+
+/// A server that files are fetched from, and the account there.
+#[derive(Debug, Clone)]
+pub struct ServerSettings {
+    /// Its name or address, an IPv6 address without brackets.
+    pub host: String,
+    /// The port of control connections.
+    pub port: u16,
+    /// The account; `anonymous` where none is written.
+    pub user: String,
+    /// The account's password; two while rotating.
+    pub password: Option<Secret>,
+    /// Files fetched at once, and the most connections to this host over all sources. 1 to 32.
+    pub connections: usize,
+    /// How long is waited for what.
+    pub timeout: RemoteTimeouts,
+    /// Certificates beyond the system's, for FTPS.
+    pub tls: TlsSettings,
+    /// The proxy that connections go through.
+    pub proxy: Option<ProxySettings>,
+}
+
+/// How long is waited for what on a connection to a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RemoteTimeouts {
+    /// For a connection, including TLS; 10 s.
+    pub connect: Interval,
+    /// For a reply to a command; 30 s.
+    pub reply: Interval,
+    /// For the next bytes of a transfer; 60 s.
+    pub idle: Interval,
+}
+
+/// A proxy for TCP connections, control and data alike.
+#[derive(Debug, Clone)]
+pub struct ProxySettings {
+    /// Which protocol it speaks.
+    pub kind: ProxyKind,
+    /// Its name or address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// Who we are there.
+    pub user: Option<String>,
+    /// The password there.
+    pub password: Option<Secret>,
+}
+
+/// Which protocol a proxy speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ProxyKind {
+    /// `socks5://`, RFC 1928; names are resolved by the proxy.
+    Socks5,
+    /// `http://`, the CONNECT method of RFC 9110.
+    Http,
+}
+
+/// Whether and when TLS begins on an FTP connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FtpSecurity {
+    /// `ftp://`: never; passwords and files can be read on the way.
+    Plain,
+    /// `ftps://`: AUTH TLS before the login, RFC 4217.
+    Explicit,
+    /// `ftps+implicit://`: from the first byte.
+    Implicit,
+}
+
+/// How file contents are transferred.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Transfer {
+    /// TYPE I: byte by byte.
+    Binary,
+    /// TYPE A: the server turns its records into lines (IBM i, z/OS); sizes are then not those of the content.
+    Text,
+}
+
+/// What proves that a fetch was whole.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verify {
+    /// As many bytes as the listing says.
+    Size,
+    /// Two fetches with the same content.
+    Twice,
+}
+
+/// How names are encoded on the wire.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Names {
+    /// UTF-8; other bytes are kept as they are.
+    Utf8,
+    /// ISO 8859-1.
+    Latin1,
+    /// Windows code page 1252.
+    Cp1252,
+    /// DOS code page 850.
+    Cp850,
+}
+
+/// Which side opens data connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FtpMode {
+    /// We do, by EPSV or PASV, always to the control connection's host.
+    Passive,
+    /// The server does, by EPRT or PORT; only connections from the control connection's host are taken.
+    Active,
+}
+
+/// Which listing command and format are used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum FtpListing {
+    /// MLSD where the server offers it and it works, else LIST with the format that fits its lines.
+    Auto,
+    /// MLSD, RFC 3659.
+    Mlsd,
+    /// LIST with the format that fits its lines.
+    List,
+    /// LIST, one format.
+    Unix,
+    /// LIST, one format.
+    Dos,
+    /// LIST, one format: IBM i (OS/400).
+    IbmI,
+    /// LIST, one format: z/OS (MVS).
+    Mvs,
+    /// LIST, one format: OpenVMS.
+    Vms,
+    /// LIST, one format.
+    Netware,
+    /// LIST, one format: easily parsed LIST format.
+    Eplf,
+}
+
+/// Whom an SFTP server must prove to be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum HostKey {
+    /// The host's line in one of these files; the user's and the system's `known_hosts` by default.
+    KnownHosts(Vec<PathBuf>),
+    /// The key with this fingerprint, `SHA256:BASE64` as ssh-keygen prints it; one of several.
+    Fingerprints(Vec<String>),
+    /// `host_key = "first-use"`: the first key seen is written to the first of the known_hosts files, and must be the same ever after.
+    FirstUse(PathBuf),
+}
+
+/// What we log in with on an SFTP server, beside a password.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Identity {
+    /// A private key file.
+    File(PathBuf),
+    /// The keys of the agent at `SSH_AUTH_SOCK`.
+    Agent,
 }
 
 /// What all directory sources share.

@@ -93,6 +93,6 @@ impl Args {
 fn root_of(kind: &SourceKind) -> Option<&Path> {
     match kind {
         SourceKind::Folder(folder) => Some(&folder.path),
-        SourceKind::Sqlite(_) | SourceKind::Postgres(_) => None,
+        _ => None,
     }
 }

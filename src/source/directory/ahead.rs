@@ -5,7 +5,7 @@ use std::sync::mpsc::{Receiver, Sender, SyncSender, channel, sync_channel};
 use std::thread::Scope as Threads;
 use std::time::Duration;
 
-use super::place::{Directory, Found, Listed, Listing, Shape};
+use super::place::{Directory, Found, Listed, Listing, Precision, Shape};
 use super::varint::{self, Take};
 use crate::change::Tuple;
 use crate::clock::Clock;
@@ -103,13 +103,18 @@ fn work(directory: &dyn Directory, clock: &dyn Clock, asked: &Receiver<Vec<u8>>,
     }
 }
 
+/// In the order of their numbers in a portion.
+const PRECISIONS: [Precision; 5] =
+    [Precision::Exact, Precision::Second, Precision::Minute, Precision::Day, Precision::None];
+
 fn put(out: &mut Vec<u8>, listed: Listed<'_>) {
-    let Found { shape, tuple } = listed.found;
+    let Found { shape, tuple, precision } = listed.found;
     out.push(match shape {
         Shape::File => 0,
         Shape::Folder => 1,
         Shape::Other => 2,
     });
+    out.push(PRECISIONS.iter().position(|one| *one == precision).unwrap_or_default() as u8);
     varint::put_bytes(out, listed.name);
     for number in [tuple.size, tuple.mtime_ns as u64, tuple.ctime_ns as u64, tuple.inode] {
         out.extend_from_slice(&number.to_le_bytes());
@@ -127,11 +132,12 @@ fn replay(bytes: &[u8], each: &mut dyn FnMut(Listed<'_>) -> Result<()>) -> Resul
 
 fn get<'a>(take: &mut Take<'a>) -> Option<Listed<'a>> {
     let shape = [Shape::File, Shape::Folder, Shape::Other][usize::from(take.byte()?.min(2))];
+    let precision = *PRECISIONS.get(usize::from(take.byte()?))?;
     let name = take.bytes()?;
     let mut number = || take.exactly::<8>().map(u64::from_le_bytes);
     let (size, mtime, ctime, inode) = (number()?, number()?, number()?, number()?);
     let tuple = Tuple { size, mtime_ns: mtime as i64, ctime_ns: ctime as i64, inode };
-    Some(Listed { name, found: Found { shape, tuple } })
+    Some(Listed { name, found: Found { shape, tuple, precision } })
 }
 
 #[cfg(test)]

@@ -16,6 +16,23 @@ pub trait Directory: Send + Sync {
     /// `NotFound` when the root is missing or no folder, `Denied` when it may not be read.
     fn arrive(&mut self) -> Result<String>;
 
+    /// Whether the place is another machine: then absence must be seen in two complete listings in a row before it is
+    /// believed, and times may be coarse ([`Found::precision`]).
+    fn is_remote(&self) -> bool {
+        false
+    }
+
+    /// How many files can be fetched at once for less than the sum of their times.
+    fn fetches_in_parallel(&self) -> usize {
+        2
+    }
+
+    /// Whether listed sizes are not those of the contents (text transfer, record files): two equal fetches then prove that
+    /// one was whole.
+    fn verifies_twice(&self) -> bool {
+        false
+    }
+
     /// Whether a second folder can be listed at the same time for less than twice the time.
     fn lists_in_parallel(&self) -> bool {
         false
@@ -51,7 +68,8 @@ pub trait Directory: Send + Sync {
 
 /// An opened file.
 pub trait OpenFile: Read + Send {
-    /// What the place says of the opened file now.
+    /// What the place says of the opened file now. Remote places answer after the last byte was read and the server's final
+    /// reply was good; before that it is what was said when it was opened.
     fn tuple(&self) -> Result<Tuple>;
 }
 
@@ -82,13 +100,33 @@ pub struct Found {
     pub shape: Shape,
     /// Size, times and number.
     pub tuple: Tuple,
+    /// How exact `tuple.mtime_ns` is; what is finer is zero.
+    pub precision: Precision,
+}
+
+/// How exact a time of last modification is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Precision {
+    /// To the nanosecond, or as fine as the place keeps it.
+    Exact,
+    /// To the second (MDTM, MLSD, SFTP).
+    Second,
+    /// To the minute (LIST of recent files).
+    Minute,
+    /// To the day (LIST of older files).
+    Day,
+    /// No time is told.
+    None,
 }
 
 /// How a listing ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Listing {
     /// Every entry was handed out.
     Complete,
+    /// Entries were handed out, but it is not proven that they are all: unknown lines, a truncation notice, an empty answer
+    /// where entries were known. The text says which. Nothing is concluded from what is not among them.
+    Doubtful(String),
     /// No such folder.
     Missing,
 }

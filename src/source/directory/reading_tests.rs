@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::source::NoProgress;
-use crate::source::directory::place::{Found, Listed, Listing, Renamed, Shape};
+use crate::source::directory::place::{Found, Listed, Listing, Precision, Renamed, Shape};
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -55,7 +55,7 @@ impl Directory for Odd {
         Ok(Listing::Complete)
     }
     fn look(&self, _: &[u8]) -> Result<Option<Found>> {
-        Ok(self.stays.then_some(Found { shape: Shape::File, tuple: tuple(self.sizes[0]) }))
+        Ok(self.stays.then_some(Found { shape: Shape::File, tuple: tuple(self.sizes[0]), precision: Precision::Exact }))
     }
     fn open(&self, _: &[u8]) -> Result<Option<Box<dyn OpenFile>>> {
         let (sizes, looks) = (self.sizes.clone(), AtomicU64::new(0));
@@ -82,7 +82,8 @@ impl Directory for Odd {
 fn read(sizes: &[u64], gives: u64, stays: bool) -> (Reading, u64) {
     let given = Arc::new(AtomicU64::new(0));
     let odd = Odd { sizes: sizes.to_vec(), gives, given: Arc::clone(&given), stays };
-    let order = Order { path: b"a", tuple: tuple(sizes[0]), writer: None, told: None, md5: true, ending: true };
+    let order =
+        Order { path: b"a", claim: None, tuple: tuple(sizes[0]), writer: None, told: None, md5: true, ending: true };
     let (mut readings, full) = read_all(&odd, vec![order], &Stop::new(), &NoProgress).expect("no failure of ours");
     assert!(full.is_none());
     (readings.remove(0), given.load(Ordering::Relaxed))

@@ -16,7 +16,33 @@ use crate::error::{Error, ErrorKind, Result};
 const APPLICATION_ID: i32 = 0x4857_5452;
 
 /// Each entry brings the store one version further.
-const MIGRATIONS: [&str; 2] = [FIRST, GONE_KEYS];
+const MIGRATIONS: [&str; 4] = [FIRST, GONE_KEYS, LOGINS, COMPARING];
+
+/// Indexes whose conditions compare instead of listing.
+const COMPARING: &str = "
+DROP INDEX delivery_busy;
+DROP INDEX delivery_busy_also;
+CREATE INDEX delivery_busy ON delivery (sink_id, order_key, seq) WHERE state BETWEEN 1 AND 3;
+CREATE INDEX delivery_busy_also ON delivery (sink_id, order_also, seq) WHERE state BETWEEN 1 AND 3 AND order_also IS NOT NULL;
+DROP INDEX action_due;
+CREATE INDEX action_due ON action (source_id, state) WHERE state BETWEEN 1 AND 2;
+";
+
+const LOGINS: &str = "
+CREATE TABLE login_salt (salt BLOB NOT NULL);
+INSERT INTO login_salt VALUES (randomblob(32));
+
+CREATE TABLE login_attempts (
+    account TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    attempts INTEGER NOT NULL,
+    refused INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (account, digest)
+) WITHOUT ROWID;
+
+CREATE TABLE login_account (source TEXT NOT NULL, account TEXT NOT NULL, PRIMARY KEY (source, account)) WITHOUT ROWID;
+";
 
 const FIRST: &str = "
 CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;

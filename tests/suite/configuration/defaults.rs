@@ -66,7 +66,7 @@ fn of_a_table() {
         let table = match &source.kind {
             SourceKind::Sqlite(sqlite) => &sqlite.table,
             SourceKind::Postgres(postgres) => &postgres.table,
-            SourceKind::Folder(_) => panic!("a table"),
+            _ => panic!("a table"),
         };
         assert_eq!((table.settle, table.page, table.track_keys), (Settle::Auto, 5_000, false));
         assert_eq!(table.start, Start::All);

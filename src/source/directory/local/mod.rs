@@ -1,6 +1,7 @@
 //! A folder of this machine, through `getdents`, `statx` and `openat2`: names stay bytes, nothing is allocated per entry,
 //! and no link inside the tree is ever followed. Moving and removing is in `moving`, resolving paths in `reach`.
 
+pub mod health;
 mod moving;
 mod reach;
 
@@ -12,7 +13,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, RawDir, StatxFlags};
 use rustix::io::Errno;
 
-use super::place::{Directory, Found, Listed, Listing, OpenFile, Renamed, Shape};
+use super::place::{Directory, Found, Listed, Listing, OpenFile, Precision, Renamed, Shape};
 use crate::change::Tuple;
 use crate::change::key::shown;
 use crate::error::{Error, ErrorKind, Result};
@@ -168,10 +169,10 @@ impl Directory for LocalFolder {
 }
 
 const NOTHING: Tuple = Tuple { size: 0, mtime_ns: 0, ctime_ns: 0, inode: 0 };
-const OTHER: Found = Found { shape: Shape::Other, tuple: NOTHING };
+const OTHER: Found = Found { shape: Shape::Other, tuple: NOTHING, precision: Precision::Exact };
 
 fn folder_found(inode: u64) -> Found {
-    Found { shape: Shape::Folder, tuple: Tuple { inode, ..NOTHING } }
+    Found { shape: Shape::Folder, tuple: Tuple { inode, ..NOTHING }, precision: Precision::Exact }
 }
 
 fn look_at<P: rustix::path::Arg>(fd: impl AsFd, path: P, flags: AtFlags) -> Result<Found, Errno> {
@@ -184,7 +185,7 @@ fn look_at<P: rustix::path::Arg>(fd: impl AsFd, path: P, flags: AtFlags) -> Resu
                 ctime_ns: nanos(stat.stx_ctime.tv_sec, stat.stx_ctime.tv_nsec),
                 inode: stat.stx_ino,
             };
-            Found { shape: Shape::File, tuple }
+            Found { shape: Shape::File, tuple, precision: Precision::Exact }
         }
         FileType::Directory => folder_found(stat.stx_ino),
         _ => OTHER,
