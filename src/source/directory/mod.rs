@@ -34,6 +34,7 @@ pub mod removal;
 pub mod scan;
 pub mod segment;
 pub mod settle;
+pub mod sftp;
 pub mod sidecar;
 #[cfg(test)]
 mod testing;
@@ -45,3 +46,4 @@ pub mod visit;
 pub mod watch;
 
 pub use folder::FolderSource;
+pub use sftp::SftpSource;
