@@ -300,7 +300,8 @@ impl Take {
             attributes.size = Some(self.0.try_get_u64().map_err(|_| SHORT)?);
         }
         if has(KEPT_FLAGS.owner) {
-            (self.number()?, self.number()?);
+            self.number()?;
+            self.number()?;
         }
         if has(KEPT_FLAGS.permissions) {
             attributes.permissions = Some(self.number()?);
@@ -311,7 +312,8 @@ impl Take {
         }
         if has(KEPT_FLAGS.extended) {
             for _ in 0..self.number()? {
-                (self.text()?, self.text()?);
+                self.text()?;
+                self.text()?;
             }
         }
         Ok(attributes)

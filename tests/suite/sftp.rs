@@ -1,0 +1,3 @@
+//! `sftp` sources: against a real OpenSSH, and against a server of our own for what a real one won't do.
+
+mod openssh;
