@@ -171,7 +171,7 @@ fn a_server_killed_in_the_middle_of_a_download_loses_nothing() {
     let (folder, settings) = ready(&sshd);
     // Without blocks on disk, and large enough that the kill comes before the end.
     let large = fs::File::create(folder.join("large.bin")).expect("make");
-    large.set_len(600 << 20).expect("grow");
+    large.set_len(4 << 30).expect("grow");
     let mut source = source(&settings);
     let mut ledger = FileLedger::default();
     std::thread::scope(|scope| {

@@ -72,7 +72,7 @@ impl Session {
     /// The reply to a request, within a time of its own.
     pub fn reply_within(&self, stop: &Stop, span: Duration, doing: &str, pending: &mut Pending) -> Result<Reply> {
         match pending.reply_now() {
-            Some(reply) => Ok(reply),
+            Some(reply) => reply,
             None => self.wait(stop, span, doing, pending.reply()),
         }
     }

@@ -119,9 +119,13 @@ impl Pending {
         (&mut self.reply).await.map_err(|_| lock(&self.waiting).error())
     }
 
-    /// The reply when it is there already.
-    pub fn reply_now(&mut self) -> Option<Reply> {
-        self.reply.try_recv().ok()
+    /// The reply when it is there already, or will never come; otherwise as [`Pending::reply`].
+    pub fn reply_now(&mut self) -> Option<Result<Reply>> {
+        match self.reply.try_recv() {
+            Ok(reply) => Some(Ok(reply)),
+            Err(oneshot::error::TryRecvError::Empty) => None,
+            Err(oneshot::error::TryRecvError::Closed) => Some(Err(lock(&self.waiting).error())),
+        }
     }
 }
 
