@@ -176,7 +176,7 @@ fn a_server_killed_in_the_middle_of_a_download_loses_nothing() {
     let mut ledger = FileLedger::default();
     std::thread::scope(|scope| {
         let polling = scope.spawn(|| ledger.poll(&mut source));
-        wait_until("the download has begun", || reads_a_file(&folder));
+        wait_until("the download has begun", || sshd.reads(&folder));
         sshd.kill();
         drop(polling.join().expect("no panic"));
     });
@@ -186,19 +186,6 @@ fn a_server_killed_in_the_middle_of_a_download_loses_nothing() {
     let looked = ledger.poll(&mut source).expect("a poll on a new connection");
     assert!(looked.degraded.is_none(), "{looked:?}");
     assert_eq!(ledger.take_keys(), ["large.bin"]);
-}
-
-/// Whether some process has a file of this folder open.
-fn reads_a_file(folder: &Path) -> bool {
-    let open_files = |process: fs::DirEntry| fs::read_dir(process.path().join("fd")).ok();
-    let processes = fs::read_dir("/proc").expect("Linux").flatten();
-    let ours = std::process::id().to_string();
-    let others = processes.filter(|process| process.file_name().to_str() != Some(&ours));
-    others
-        .filter_map(open_files)
-        .flatten()
-        .flatten()
-        .any(|fd| fs::read_link(fd.path()).is_ok_and(|file| file.starts_with(folder)))
 }
 
 #[test]
@@ -268,7 +255,7 @@ fn a_stop_ends_a_poll_under_way() {
     let stop = Stop::new();
     std::thread::scope(|scope| {
         let polling = scope.spawn(|| ledger.poll_until(&mut source, &stop));
-        wait_until("the download has begun", || reads_a_file(&folder));
+        wait_until("the download has begun", || sshd.reads(&folder));
         stop.raise();
         let error = polling.join().expect("no panic").expect_err("stopped");
         assert_eq!(error.kind(), ErrorKind::Stopped, "{error}");

@@ -14,6 +14,8 @@ pub mod postgres;
 pub mod receiver;
 
 #[allow(dead_code)]
+pub mod scripted_sftp;
+#[allow(dead_code)]
 pub mod sftp;
 #[allow(dead_code)]
 pub mod sshd;

@@ -59,18 +59,20 @@ impl Sshd {
     /// Kills the server and what it started for its connections, as `kill -9` does.
     pub fn kill(&mut self) {
         let Some(mut child) = self.running.take() else { return };
-        let mut family = vec![child.id()];
-        for at in 0.. {
-            let Some(parent) = family.get(at).copied() else { break };
-            family.extend(children(parent));
-        }
-        for pid in family {
-            // The server may have ended one of its own meanwhile.
-            if let Some(pid) = rustix::process::Pid::from_raw(pid as i32) {
-                let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
-            }
+        // Stopped first, so that it starts nobody while its family is counted.
+        signal(child.id(), rustix::process::Signal::STOP);
+        for pid in family(child.id()) {
+            signal(pid, rustix::process::Signal::KILL);
         }
         child.wait().expect("sshd ends");
+    }
+
+    /// Whether the server has a file of this folder open.
+    pub fn reads(&self, folder: &Path) -> bool {
+        let family = self.running.as_ref().map(|child| family(child.id())).unwrap_or_default();
+        let open_files = |pid| fs::read_dir(format!("/proc/{pid}/fd")).ok();
+        let mut open = family.into_iter().filter_map(open_files).flatten().flatten();
+        open.any(|fd| fs::read_link(fd.path()).is_ok_and(|file| file.starts_with(folder)))
     }
 
     /// A new key of ours that the server lets in: `ed25519`, `ecdsa`, `rsa`.
@@ -163,7 +165,8 @@ pub fn user() -> String {
     run(Command::new("id").arg("-un")).trim().to_owned()
 }
 
-fn make_key(path: &Path, kind: &str, passphrase: &str) {
+/// A new key pair, as ssh-keygen makes it.
+pub fn make_key(path: &Path, kind: &str, passphrase: &str) {
     run(Command::new("ssh-keygen").args(["-q", "-t", kind, "-N", passphrase, "-C", "test", "-f"]).arg(path));
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("permissions");
 }
@@ -172,6 +175,23 @@ fn run(command: &mut Command) -> String {
     let done = command.stdin(Stdio::null()).output().expect("openssh-client is installed");
     assert!(done.status.success(), "{command:?}: {}", String::from_utf8_lossy(&done.stderr));
     String::from_utf8(done.stdout).expect("text")
+}
+
+/// A process and all that come from it.
+fn family(first: u32) -> Vec<u32> {
+    let mut family = vec![first];
+    for at in 0.. {
+        let Some(parent) = family.get(at).copied() else { break };
+        family.extend(children(parent));
+    }
+    family
+}
+
+fn signal(pid: u32, signal: rustix::process::Signal) {
+    if let Some(pid) = rustix::process::Pid::from_raw(pid as i32) {
+        // One of the server's own may have ended meanwhile.
+        let _ = rustix::process::kill_process(pid, signal);
+    }
 }
 
 /// The processes that `parent` started.

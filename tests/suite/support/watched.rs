@@ -147,11 +147,15 @@ impl Ledger for FileLedger {
 #[derive(Debug, Default)]
 pub struct OpenAccounts {
     said: Mutex<Vec<String>>,
-    /// Attempts with this secret are refused.
-    pub barred: Option<String>,
+    barred: Option<String>,
 }
 
 impl OpenAccounts {
+    /// Accounts that let no attempt with this secret be made.
+    pub fn barring(secret: &str) -> Self {
+        Self { barred: Some(secret.to_owned()), ..Self::default() }
+    }
+
     /// `attempt user`, `accepted user` and so on, in order; the secret behind.
     pub fn said(&self) -> Vec<String> {
         self.said.lock().expect("no test panics here").clone()

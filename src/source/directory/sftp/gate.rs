@@ -119,6 +119,7 @@ impl Handler for Gate {
             DisconnectReason::Error(Shut::Ssh(error)) => {
                 let ended = match &error {
                     russh::Error::Disconnect | russh::Error::HUP | russh::Error::NoAuthMethod => Ended::Closed,
+                    russh::Error::IO(io) if io.kind() == std::io::ErrorKind::UnexpectedEof => Ended::Closed,
                     other => Ended::Lost(other.to_string()),
                 };
                 (ended, Err(Shut::Ssh(error)))

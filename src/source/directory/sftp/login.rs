@@ -195,11 +195,11 @@ impl Login<'_> {
             };
             if accepted {
                 accounts.accepted(name, password.as_bytes());
-                self.account.remember(&password);
             } else if let Some(lost) = self.lost(&done) {
                 accounts.unanswered(name, password.as_bytes());
                 return Err(lost);
             }
+            self.account.remember(&password, accepted);
             if let Step::In = self.settle(done, state)? {
                 return Ok(true);
             }

@@ -48,21 +48,36 @@ pub struct Account {
     pub sha1: bool,
     /// Who counts attempts.
     pub accounts: Arc<dyn Accounts>,
-    /// The digest of the password that was good last.
-    good: Mutex<Option<[u8; 32]>>,
+    /// The digests of the passwords that were good and bad last.
+    judged: Mutex<Judged>,
+}
+
+#[derive(Default)]
+struct Judged {
+    good: Option<[u8; 32]>,
+    bad: Option<[u8; 32]>,
 }
 
 impl Account {
-    /// Puts the password that was good last in front, so that the other one is not sent while both are configured.
+    /// Puts the password that was good last in front and the one that was refused last behind, so that the other one is not
+    /// sent again and again while both are configured.
     pub fn good_first(&self, passwords: &mut [String]) {
-        let good = *self.good.lock().expect("nobody panics while comparing digests");
-        passwords.sort_by_key(|password| good != Some(Sha256::digest(password.as_bytes()).into()));
+        let judged = self.judged.lock().expect("nobody panics while comparing digests");
+        passwords.sort_by_key(|password| {
+            let digest = Some(Sha256::digest(password.as_bytes()).into());
+            (judged.good != digest, judged.bad == digest)
+        });
     }
 
-    /// Remembers which password was good.
-    pub fn remember(&self, password: &str) {
-        let digest = Sha256::digest(password.as_bytes()).into();
-        *self.good.lock().expect("nobody panics while comparing digests") = Some(digest);
+    /// Remembers how the server judged a password.
+    pub fn remember(&self, password: &str, accepted: bool) {
+        let digest = Some(Sha256::digest(password.as_bytes()).into());
+        let mut judged = self.judged.lock().expect("nobody panics while comparing digests");
+        if accepted {
+            judged.good = digest;
+        } else {
+            judged.bad = digest;
+        }
     }
 }
 
@@ -94,7 +109,7 @@ impl SftpServer {
             passphrase: settings.passphrase.clone(),
             sha1: offer.sha1,
             accounts,
-            good: Mutex::default(),
+            judged: Mutex::default(),
         };
         let trust = Trust { policy: settings.host_key.clone(), host: server.host.clone(), port: server.port };
         let origin = |secret: &Option<Secret>| secret.as_ref().map(Secret::origin);
