@@ -59,7 +59,7 @@ fn a_refused_password_is_sent_once_and_counted_even_when_the_server_just_hangs_u
         assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
         assert!(error.to_string().contains("the server refused user partner: tried password"), "{error}");
         assert!(!error.to_string().contains("bad"), "{error}");
-        assert_eq!(accounts.said(), ["attempt bad"]);
+        assert_eq!(accounts.said(), ["attempt bad", "refused bad"]);
         assert_eq!(*server.held.passwords.lock().expect("no panic"), ["bad"]);
     }
 }

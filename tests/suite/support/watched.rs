@@ -183,4 +183,8 @@ impl Accounts for OpenAccounts {
     fn unanswered(&self, _: &str, secret: &[u8]) {
         self.say("unanswered", secret);
     }
+
+    fn refused(&self, _: &str, secret: &[u8]) {
+        self.say("refused", secret);
+    }
 }

@@ -198,6 +198,8 @@ impl Login<'_> {
             } else if let Some(lost) = self.lost(&done) {
                 accounts.unanswered(name, password.as_bytes());
                 return Err(lost);
+            } else {
+                accounts.refused(name, password.as_bytes());
             }
             self.account.remember(&password, accepted);
             if let Step::In = self.settle(done, state)? {
