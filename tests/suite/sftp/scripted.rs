@@ -42,8 +42,10 @@ fn a_password_logs_in_and_is_told_to_the_accounts() {
     for methods in [vec![MethodKind::Password], vec![MethodKind::KeyboardInteractive]] {
         let server = Scripted::start(Script { methods, ..Script::default() }, FILES);
         let accounts = Arc::new(OpenAccounts::default());
+        let mut settings = at(&server, &["good"]);
+        settings.server.connections = 1;
         let mut ledger = FileLedger::default();
-        ledger.poll(&mut source_of(&at(&server, &["good"]), Arc::clone(&accounts))).expect("a poll");
+        ledger.poll(&mut source_of(&settings, Arc::clone(&accounts))).expect("a poll");
         assert_eq!(ledger.take_keys(), ["a.csv", "b.csv"]);
         assert_eq!(accounts.said(), ["attempt good", "accepted good"]);
     }
@@ -136,7 +138,6 @@ fn a_listing_that_breaks_off_or_never_ends_is_never_complete() {
     for (fault, kind, words) in [
         (Fault::ListingBreaks, ErrorKind::Unavailable, "failure (as the script says)"),
         (Fault::ListingEmptyAnswers, ErrorKind::Invalid, "answers without an entry"),
-        (Fault::ImpossibleNames, ErrorKind::Unavailable, "the server lists an impossible name, \"../../etc/passwd\""),
     ] {
         let (ledger, looked) = poll(&with(fault));
         let error = looked.expect_err("not complete");
@@ -144,6 +145,11 @@ fn a_listing_that_breaks_off_or_never_ends_is_never_complete() {
         assert!(error.to_string().contains(words), "{fault:?}: {error}");
         assert!(ledger.known.is_empty(), "{fault:?}");
     }
+    let (mut ledger, looked) = poll(&with(Fault::ImpossibleNames));
+    let looked = looked.expect("the others are told");
+    let degraded = looked.degraded.expect("one is left out");
+    assert!(!looked.complete && degraded.contains("an impossible name, \"../../etc/passwd\""), "{degraded}");
+    assert_eq!(ledger.take_keys(), ["a.csv", "b.csv"]);
     let server = with(Fault::ListingEndless);
     let stop = Stop::new().within(Duration::from_millis(500));
     let mut ledger = FileLedger::default();
