@@ -80,7 +80,9 @@ pub fn open(
         SourceKind::Folder(folder) => {
             directory::FolderSource::new(name, folder, settings.max_size).map(|source| Box::new(source) as _)
         }
-        SourceKind::Ftp(_) | SourceKind::Sftp(_) => Err(Error::new(ErrorKind::Config, "not in this version")),
+        SourceKind::Ftp(_) => Err(Error::new(ErrorKind::Config, "not in this version")),
+        SourceKind::Sftp(sftp) => directory::SftpSource::new(name, sftp, settings.max_size, accounts, runtime.clone())
+            .map(|source| Box::new(source) as _),
         SourceKind::Sqlite(sqlite) => table::SqliteSource::new(name, sqlite).map(|source| Box::new(source) as _),
         SourceKind::Postgres(postgres) => {
             table::PostgresSource::new(name, postgres, runtime.clone(), accounts).map(|source| Box::new(source) as _)

@@ -12,6 +12,7 @@ mod operating;
 mod promise;
 mod running;
 mod sending;
+mod sftp;
 mod store;
 mod support;
 mod table;

@@ -37,6 +37,7 @@ pub mod removal;
 pub mod scan;
 pub mod segment;
 pub mod settle;
+pub mod sftp;
 pub mod shift;
 pub mod sidecar;
 #[cfg(test)]
@@ -49,3 +50,4 @@ pub mod visit;
 pub mod watch;
 
 pub use folder::FolderSource;
+pub use sftp::SftpSource;

@@ -14,6 +14,15 @@ pub mod postgres;
 #[allow(dead_code)]
 pub mod receiver;
 
+#[allow(dead_code)]
+pub mod scripted_sftp;
+#[allow(dead_code)]
+pub mod sftp;
+#[allow(dead_code)]
+pub mod sshd;
+#[allow(dead_code)]
+pub mod watched;
+
 use std::time::{Duration, Instant};
 
 /// Waits until `condition` holds, looking every few milliseconds; panics with `what` after 30 s.

@@ -97,13 +97,13 @@ fn strings(text: &str) -> Vec<String> {
     found
 }
 
-/// Makes what an example takes for granted: programs (`./load.sh`), secrets (`file:erp.secret`), certificates, scripts.
+/// Makes what an example takes for granted: programs (`./load.sh`), secrets (`file:erp.secret`), keys,
+/// certificates, scripts.
 fn provide_file(folder: &Path, text: &str) {
     let program = text.strip_prefix("./");
     let named = program.or_else(|| text.strip_prefix("file:"));
-    let Some(name) = named.or_else(|| [".pem", ".sql"].iter().any(|end| text.ends_with(end)).then_some(text)) else {
-        return;
-    };
+    let is_file = text.starts_with("id_") || [".pem", ".sql"].iter().any(|end| text.ends_with(end));
+    let Some(name) = named.or_else(|| is_file.then_some(text)) else { return };
     let path = folder.join(name);
     if !path.starts_with(folder) || name.contains("..") {
         return;
