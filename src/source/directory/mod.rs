@@ -11,7 +11,7 @@
 //!    and captures them, [`pages`] commit them, and [`recut`] writes the known listing behind them
 //! 5. [`visit`]: between polls, only what waits; [`leftovers`]: what is known and no listing leads to
 //!
-//! [`action`] moves and deletes delivered files, [`watch`] says when it is worth looking, [`explain`] says why.
+//! [`listing`] reads what FTP servers list. [`action`] moves and deletes delivered files, [`watch`] says when it is worth looking, [`explain`] says why.
 
 pub mod action;
 pub mod ahead;
@@ -23,6 +23,7 @@ pub mod findings;
 pub mod folder;
 pub mod judge;
 pub mod leftovers;
+pub mod listing;
 pub mod local;
 pub mod pages;
 pub mod pairing;

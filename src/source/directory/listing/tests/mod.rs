@@ -1,0 +1,1 @@
+//! Whole listings, and bytes that are none.
