@@ -21,6 +21,7 @@ pub mod explain;
 pub mod filter;
 pub mod findings;
 pub mod folder;
+pub mod ftp;
 pub mod judge;
 pub mod leftovers;
 pub mod listing;
@@ -46,3 +47,4 @@ pub mod visit;
 pub mod watch;
 
 pub use folder::FolderSource;
+pub use ftp::FtpSource;

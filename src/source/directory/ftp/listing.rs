@@ -177,7 +177,7 @@ impl Site {
     }
 
     /// `each`, given keys instead of the server's bytes.
-    fn keyed<'a>(&self, each: &'a mut Each<'_>) -> impl FnMut(Listed<'_>) -> Result<()> + use<'a, '_> {
+    fn keyed<'a>(&self, each: &'a mut Each<'a>) -> impl FnMut(Listed<'_>) -> Result<()> + use<'a> {
         let names = self.server.settings.names;
         move |listed| match names {
             Names::Utf8 => each(listed),

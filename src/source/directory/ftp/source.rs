@@ -10,7 +10,7 @@ use crate::clock::{Clock, Stop, SystemClock};
 use crate::error::Result;
 use crate::setting::{ByteCount, SourceName};
 use crate::source::directory::action;
-use crate::source::directory::place::Directory;
+use crate::source::directory::place::{Directory, Listing, Shape};
 use crate::source::directory::tracker::Tracker;
 use crate::source::settings::{FtpSecurity, FtpSettings};
 use crate::source::{Accounts, Acted, ActionOrder, Binding, Finding, Ledger, Look, Looked, Source};
@@ -83,9 +83,21 @@ impl Source for FtpSource {
 
     fn probe(&mut self) -> Result<Vec<String>> {
         self.begin();
-        let mut lines = self.tracker.probe(&mut self.directory)?;
-        lines.extend(doctor::summary(self.directory.site())?);
-        Ok(lines)
+        let root = self.directory.arrive()?;
+        let (mut entries, mut taken) = (0_u64, 0_u64);
+        let filters = &self.tracker.rules.filters;
+        let listing = self.directory.list(b"", &mut |listed| {
+            entries += 1;
+            taken += u64::from(listed.found.shape == Shape::File && filters.why_not_file(listed.name).is_none());
+            Ok(())
+        })?;
+        let told = format!("{root} can be read; entries at its top: {entries}, of them files to be told: {taken}");
+        let doubt = match listing {
+            Listing::Doubtful(why) => Some(format!("{root} can't be listed for certain: {why}")),
+            Listing::Complete | Listing::Missing => None,
+        };
+        let reached = doctor::summary(self.directory.site())?;
+        Ok([told].into_iter().chain(doubt).chain(reached).collect())
     }
 
     fn explain(&mut self, key: &Key) -> Result<Vec<String>> {
