@@ -6,6 +6,7 @@ mod configuration;
 mod dayone;
 mod delivering;
 mod folder;
+mod ftp;
 mod listening;
 mod operating;
 mod promise;

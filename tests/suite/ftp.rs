@@ -1,0 +1,4 @@
+//! FTP and FTPS against real servers, and against one of our own that does what real ones won't.
+
+mod conformance;
+mod faults;
