@@ -1,4 +1,5 @@
 //! FTP and FTPS against real servers, and against one of our own that does what real ones won't.
 
 mod conformance;
+mod doctor;
 mod faults;

@@ -217,7 +217,10 @@ fn more_sources_than_connections_take_turns() {
             threads.spawn(|| {
                 let directory = arrived(&settings);
                 for number in 0..20 {
-                    assert_eq!(fetch(&directory, &format!("f{number}")).expect("fetched").map(|b| b.len()), Some(100_000));
+                    assert_eq!(
+                        fetch(&directory, &format!("f{number}")).expect("fetched").map(|b| b.len()),
+                        Some(100_000)
+                    );
                 }
             });
         }

@@ -87,7 +87,15 @@ fn begin_passive(session: &mut Session, server: &Server, command: &[u8], rest: u
         let fact = format!("{} takes EPSV no more", server.place());
         return Err(refusal::refused(fact, &reply));
     };
-    let wire = dial::data(&server.settings.server, host, port, stop)?;
+    let wire = match dial::data(&server.settings.server, host, port, stop) {
+        Ok(wire) => wire,
+        // The server may have said why it listens no more.
+        Err(error) if error.kind() == ErrorKind::Unavailable => {
+            let reply = session.control.reply()?;
+            return Err(if reply.code >= 400 { error.while_doing(reply.quoted()) } else { error });
+        }
+        Err(error) => return Err(error),
+    };
     if rest > 0 {
         let reply = session.control.reply()?;
         if !reply.is_half() {
@@ -140,7 +148,8 @@ fn start(session: &mut Session, server: &Server, wire: Wire) -> Result<Begun> {
         let reply = session.control.reply()?;
         return Ok(begun(session, Channel::Plain(wire), reply));
     };
-    let failed = |error: io::Error| refusal::lost(&format!("begin TLS on a data connection to {}", server.place()), error);
+    let failed =
+        |error: io::Error| refusal::lost(&format!("begin TLS on a data connection to {}", server.place()), error);
     let conn = ClientConnection::new(config, name).map_err(io::Error::other).map_err(failed)?;
     let mut stream = Box::new(StreamOwned::new(conn, wire));
     let limit = server.settings.server.timeout.connect.duration();
@@ -181,8 +190,7 @@ fn says_something_first(session: &mut Session, data: &Wire, limit: Duration) -> 
         return Ok(true);
     }
     let place = session.control.place().to_owned();
-    let mut fds =
-        [PollFd::new(session.control.tcp()?, PollFlags::IN), PollFd::new(data.tcp(), PollFlags::IN)];
+    let mut fds = [PollFd::new(session.control.tcp()?, PollFlags::IN), PollFd::new(data.tcp(), PollFlags::IN)];
     let wait = Timespec::try_from(limit).map_err(|_| Error::internal("a deadline is too long to wait for"))?;
     let ready = poll(&mut fds, Some(&wait));
     let doing = format!("begin a transfer with {place}");
@@ -208,7 +216,8 @@ fn begin_active(session: &mut Session, server: &Server, command: &[u8], rest: u6
         return Ok(Begun::Refused(reply));
     }
     let limit = server.settings.server.timeout.connect.duration();
-    let tcp = accept(&listener, session.control.peer_ip(), limit, stop).map_err(|error| refusal::lost(&doing, error))?;
+    let tcp =
+        accept(&listener, session.control.peer_ip(), limit, stop).map_err(|error| refusal::lost(&doing, error))?;
     let mut wire = dial::wired(tcp, &server.settings.server, stop).map_err(|error| refusal::lost(&doing, error))?;
     let Some((config, name)) = session.tls.clone() else {
         return Ok(begun(session, Channel::Plain(wire), reply));

@@ -66,9 +66,10 @@ pub fn examine(directory: &mut FtpDirectory) -> Result<Vec<Finding>> {
         listed.foreign_names += u64::from(std::str::from_utf8(entry.name).is_err());
         listed.folders += u64::from(entry.found.shape == Shape::Folder);
         let tuple = entry.found.tuple;
-        let better = listed.sample.as_ref().is_none_or(|(_, best)| {
-            (tuple.size > 0, tuple.mtime_ns) > (best.tuple.size > 0, best.tuple.mtime_ns)
-        });
+        let better = listed
+            .sample
+            .as_ref()
+            .is_none_or(|(_, best)| (tuple.size > 0, tuple.mtime_ns) > (best.tuple.size > 0, best.tuple.mtime_ns));
         if entry.found.shape == Shape::File && better {
             listed.sample = Some((entry.name.to_vec(), entry.found));
         }
@@ -105,7 +106,8 @@ fn encryption(lease: &Lease, site: &Site, tell: &mut Tell<'_>) {
     match lease.control.tls() {
         Some(tls) => {
             let version = tls.protocol_version().map_or_else(|| "?".into(), |version| format!("{version:?}"));
-            let suite = tls.negotiated_cipher_suite().map_or_else(|| "?".into(), |suite| format!("{:?}", suite.suite()));
+            let suite =
+                tls.negotiated_cipher_suite().map_or_else(|| "?".into(), |suite| format!("{:?}", suite.suite()));
             tell("TLS", Verdict::Works, format!("{version} {suite}, data protected (PROT P)"));
         }
         None if site.server.settings.security == FtpSecurity::Plain => {
@@ -130,7 +132,11 @@ fn passive(lease: &mut Lease, site: &Site, tell: &mut Tell<'_>) -> Result<()> {
         }
         Some((address, _)) => {
             let host = &site.server.settings.server.host;
-            tell("PASV", Verdict::Note, format!("names {address}, another address; connections go to {host} all the same"));
+            tell(
+                "PASV",
+                Verdict::Note,
+                format!("names {address}, another address; connections go to {host} all the same"),
+            );
         }
         None => tell("PASV", Verdict::Absent, reply.quoted()),
     }
@@ -143,7 +149,8 @@ fn encoding(lease: &Lease, site: &Site, listed: &Listed, tell: &mut Tell<'_>) {
     let utf8 = if lease.features.has("UTF8") { "the server says UTF8" } else { "the server says nothing of UTF8" };
     let (foreign, entries) = (listed.foreign_names, listed.entries);
     if names == Names::Utf8 && foreign > 0 {
-        let fact = format!("{foreign} of {entries} names are no UTF-8; try names = \"latin1\", \"cp1252\" or \"cp850\"");
+        let fact =
+            format!("{foreign} of {entries} names are no UTF-8; try names = \"latin1\", \"cp1252\" or \"cp850\"");
         tell("names", Verdict::Problem, fact);
     } else {
         tell("names", Verdict::Works, format!("read as {}; {utf8}", word(names)));
@@ -153,10 +160,15 @@ fn encoding(lease: &Lease, site: &Site, listed: &Listed, tell: &mut Tell<'_>) {
 fn reuse(lease: &Lease, tell: &mut Tell<'_>) {
     match lease.last_handshake {
         Some(rustls::HandshakeKind::Resumed) => {
-            tell("session reuse", Verdict::Works, "data connections resume the control connection's TLS session".into());
+            tell(
+                "session reuse",
+                Verdict::Works,
+                "data connections resume the control connection's TLS session".into(),
+            );
         }
         Some(_) => {
-            let fact = "data connections begin TLS anew: the server does not resume sessions; slower, and not demanded here";
+            let fact =
+                "data connections begin TLS anew: the server does not resume sessions; slower, and not demanded here";
             tell("session reuse", Verdict::Absent, fact.into());
         }
         None => {}
@@ -184,7 +196,11 @@ fn on_sample(lease: &mut Lease, site: &Site, name: &[u8], listed: &Found, tell: 
             clock(apart, listed, tell);
             let ahead = at.seconds() - site.now().seconds();
             if ahead > 60 {
-                tell("clock", Verdict::Problem, format!("the newest file is {ahead} s in the future: check the clocks"));
+                tell(
+                    "clock",
+                    Verdict::Problem,
+                    format!("the newest file is {ahead} s in the future: check the clocks"),
+                );
             }
         }
         None => tell("MDTM", Verdict::Absent, time.quoted()),

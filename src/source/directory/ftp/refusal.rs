@@ -126,7 +126,9 @@ mod tests {
         assert!(wants_tls(&reply("530 Non-anonymous sessions must use encryption.")));
         assert!(wants_tls(&reply("550 SSL/TLS required on the control channel")));
         assert!(!wants_tls(&reply("530 Login incorrect.")));
-        assert!(is_crowded(&reply("530 Sorry, the maximum number of clients (3) for this user are already connected.")));
+        assert!(is_crowded(&reply(
+            "530 Sorry, the maximum number of clients (3) for this user are already connected."
+        )));
         assert!(!is_crowded(&reply("530 Login incorrect.")));
     }
 

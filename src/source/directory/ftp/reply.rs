@@ -184,7 +184,8 @@ mod tests {
 
     #[test]
     fn replies_are_the_same_however_they_are_cut() {
-        let bytes = b"220-Welcome\r\n220-to\r\n 220 us\r\n220 x\r\n150 data\n226\r\n211-Features:\r\n MDTM\r\n211 End\r\n";
+        let bytes =
+            b"220-Welcome\r\n220-to\r\n 220 us\r\n220 x\r\n150 data\n226\r\n211-Features:\r\n MDTM\r\n211 End\r\n";
         for piece in 1..bytes.len() {
             let replies = all(bytes, piece);
             assert_eq!(replies.iter().map(|reply| reply.code).collect::<Vec<_>>(), [220, 150, 226, 211]);

@@ -82,7 +82,8 @@ impl Server {
     /// `Config` for TLS settings that can't work, and for active mode through a proxy.
     pub fn new(settings: &FtpSettings, accounts: Arc<dyn Accounts>) -> Result<Self> {
         if settings.mode == FtpMode::Active && settings.server.proxy.is_some() {
-            let rule = "mode = \"active\" can't go through a proxy: the server would have to connect to us; use passive";
+            let rule =
+                "mode = \"active\" can't go through a proxy: the server would have to connect to us; use passive";
             return Err(Error::new(ErrorKind::Config, rule));
         }
         let tls = match settings.security {

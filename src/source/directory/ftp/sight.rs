@@ -76,9 +76,7 @@ impl Site {
             };
         }
         match size.code {
-            550 | 553 if size.says(FORBIDDEN) => {
-                Err(refusal::refused(format!("look at {}", self.shown(path)), &size))
-            }
+            550 | 553 if size.says(FORBIDDEN) => Err(refusal::refused(format!("look at {}", self.shown(path)), &size)),
             550 | 553 if self.takes_paths() => {
                 let reply = session.ask("CWD", &written)?;
                 if reply.is_done() {
@@ -145,7 +143,8 @@ pub fn time_in(reply: &Reply) -> Option<i64> {
     }
     let small = |from: usize| digits[from..from + 2].parse::<i8>().ok();
     let second = small(12)?.min(59);
-    let at = jiff::civil::DateTime::new(digits[..4].parse().ok()?, small(4)?, small(6)?, small(8)?, small(10)?, second, 0);
+    let at =
+        jiff::civil::DateTime::new(digits[..4].parse().ok()?, small(4)?, small(6)?, small(8)?, small(10)?, second, 0);
     Some(at.ok()?.to_zoned(jiff::tz::TimeZone::UTC).ok()?.timestamp().as_second())
 }
 

@@ -260,7 +260,10 @@ impl Site {
         }
         let place = self.shown(folder);
         Err(if folder.is_empty() && matches!(reply.code, 550 | 553) {
-            let fact = format!("folder {place} can't be entered; make it, give user {} the right to it or correct path", self.server.settings.server.user);
+            let fact = format!(
+                "folder {place} can't be entered; make it, give user {} the right to it or correct path",
+                self.server.settings.server.user
+            );
             let kind = if reply.says(&["denied", "permission"]) { ErrorKind::Denied } else { ErrorKind::NotFound };
             Error::new(kind, fact).because(reply.quoted())
         } else {

@@ -108,8 +108,7 @@ pub fn fetch(directory: &FtpDirectory, path: &str) -> Result<Option<Vec<u8>>> {
     let Some(mut file) = directory.open(path.as_bytes())? else { return Ok(None) };
     assert_eq!(file.tuple()?, looked.tuple);
     let mut bytes = Vec::new();
-    std::io::Read::read_to_end(&mut file, &mut bytes)
-        .map_err(|error| highwater::error::Error::io("read", error))?;
+    std::io::Read::read_to_end(&mut file, &mut bytes).map_err(|error| highwater::error::Error::io("read", error))?;
     assert_eq!(file.tuple()?, looked.tuple);
     Ok(Some(bytes))
 }

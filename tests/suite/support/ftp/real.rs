@@ -173,6 +173,7 @@ fn guarded(command: &[String], folder: &Path) -> Child {
         .env("LD_LIBRARY_PATH", libraries)
         .stdin(Stdio::piped())
         .stdout(Stdio::null())
+        .stderr(Stdio::null())
         .spawn()
         .expect("a shell")
 }
@@ -216,14 +217,18 @@ fn vsftpd(folder: &Path, port: u16, tls: Tls, more: &str) -> Vec<String> {
     }
     let file = folder.join("vsftpd.conf");
     fs::write(&file, text).expect("write");
-    let program = if Path::new("/usr/sbin/vsftpd").exists() { "/usr/sbin/vsftpd".into() } else { program("usr/sbin/vsftpd") };
+    let program =
+        if Path::new("/usr/sbin/vsftpd").exists() { "/usr/sbin/vsftpd".into() } else { program("usr/sbin/vsftpd") };
     vec![program, file.display().to_string()]
 }
 
 fn proftpd(folder: &Path, port: u16, tls: Tls, more: &str) -> Vec<String> {
     let at = folder.display();
     let own = fs::metadata(folder).expect("a folder");
-    let (uid, gid) = { use std::os::unix::fs::MetadataExt; (own.uid(), own.gid()) };
+    let (uid, gid) = {
+        use std::os::unix::fs::MetadataExt;
+        (own.uid(), own.gid())
+    };
     let (user, group) = (said_by("id", "-un"), said_by("id", "-gn"));
     let users = folder.join("users");
     fs::write(&users, format!("partner:{CRYPT}:{uid}:{gid}::{at}/root:/bin/false\n")).expect("write");
