@@ -1,5 +1,5 @@
 //! Real servers, each test its own, on a free loopback port, ended with the test or with this process, however it ends.
-//! vsftpd is a package; ProFTPD and pure-ftpd, which conflict with it, are unpacked by `scripts/test` into `target/servers`.
+//! Their packages conflict with each other: `scripts/test` unpacks them into `target/servers`.
 
 use std::fs;
 use std::io::Read;
@@ -165,7 +165,9 @@ fn own_all(path: &Path) {
 /// Runs a server below a shell that ends it when our end of a pipe closes.
 fn guarded(command: &[String], folder: &Path) -> Child {
     let script = r#""$@" </dev/null >"$0/out" 2>&1 & pid=$!; read -r _; kill "$pid" 2>/dev/null; wait "$pid""#;
-    let libraries = servers().join("usr/lib/x86_64-linux-gnu");
+    let servers = servers();
+    let at = servers.display();
+    let libraries = format!("{at}/usr/lib/x86_64-linux-gnu:{at}/lib/x86_64-linux-gnu");
     Command::new("sh")
         .args(["-c", script])
         .arg(folder)
@@ -217,9 +219,7 @@ fn vsftpd(folder: &Path, port: u16, tls: Tls, more: &str) -> Vec<String> {
     }
     let file = folder.join("vsftpd.conf");
     fs::write(&file, text).expect("write");
-    let program =
-        if Path::new("/usr/sbin/vsftpd").exists() { "/usr/sbin/vsftpd".into() } else { program("usr/sbin/vsftpd") };
-    vec![program, file.display().to_string()]
+    vec![program("usr/sbin/vsftpd"), file.display().to_string()]
 }
 
 fn proftpd(folder: &Path, port: u16, tls: Tls, more: &str) -> Vec<String> {
