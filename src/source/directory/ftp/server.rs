@@ -1,8 +1,9 @@
 //! The server of one source: how a session with it is opened, and what was learned about it. Passwords are sent only
 //! after `Accounts` allowed the attempt. How many sessions there may be is the pool's affair.
 
-use std::sync::Arc;
+use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 
 use rustls::ClientConfig;
 use rustls::client::Resumption;
@@ -23,6 +24,9 @@ use crate::source::settings::{FtpMode, FtpSecurity, FtpSettings, Names};
 
 /// TLS sessions that one control connection remembers, for its data connections.
 const TLS_SESSIONS_MAX: usize = 8;
+
+/// Accounts that are being logged in with.
+static TURNS: Mutex<BTreeMap<String, Arc<Mutex<()>>>> = Mutex::new(BTreeMap::new());
 
 /// A server, as one source sees it.
 #[derive(Debug)]
@@ -233,6 +237,9 @@ impl Server {
     /// Sends a password and returns the reply in which the server judged it, good or bad.
     fn judged(&self, control: &mut Control, secret: &str) -> Result<Reply, Opening> {
         let account = self.account();
+        // One at a time: attempts that are under way count as refused, and a good password must not be held by them.
+        let turn = turn_of(&account);
+        let _turn = turn.lock().expect("nobody panics while a password is judged");
         self.accounts.attempt(&account, secret.as_bytes()).map_err(Opening::Refused)?;
         let unanswered = |error: Error| {
             self.accounts.unanswered(&account, secret.as_bytes());
@@ -289,6 +296,13 @@ impl Server {
         }
         Ok(Session::new(control, features, greeting, tls))
     }
+}
+
+/// Whose turn it is to log in with an account.
+fn turn_of(account: &str) -> Arc<Mutex<()>> {
+    let mut turns = TURNS.lock().expect("nobody panics while a turn is looked up");
+    turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+    Arc::clone(turns.entry(account.to_owned()).or_default())
 }
 
 /// Why a session could not be opened.
