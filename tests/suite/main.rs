@@ -5,6 +5,7 @@ mod command;
 mod configuration;
 mod dayone;
 mod delivering;
+mod doctor;
 mod folder;
 mod ftp;
 mod listening;

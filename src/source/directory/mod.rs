@@ -5,7 +5,8 @@
 //!
 //! 1. [`place`]: what a directory can do; [`local`] is the one on this machine
 //! 2. [`scan`], [`ahead`]: every folder of the scope is listed and, by [`compare`], held against its known listing
-//!    ([`segment`], made of [`block`]s); what differs goes into [`findings`]. [`filter`] says what belongs
+//!    ([`segment`], made of [`block`]s); what differs goes into [`findings`]. [`filter`] says what belongs, [`coarse`] and
+//!    [`shift`] which times of remote places agree
 //! 3. [`tracker`]: the brakes, once it is known how much is new and gone ([`removal`]); [`pairing`] finds renamed files
 //! 4. [`settle`]: folder by folder [`judge`] decides which files are ready ([`readiness`], [`sidecar`]), [`reading`] hashes
 //!    and captures them, [`pages`] commit them, and [`recut`] writes the known listing behind them
@@ -16,6 +17,7 @@
 pub mod action;
 pub mod ahead;
 pub mod block;
+pub mod coarse;
 pub mod compare;
 pub mod explain;
 pub mod filter;
@@ -36,6 +38,7 @@ pub mod removal;
 pub mod scan;
 pub mod segment;
 pub mod settle;
+pub mod shift;
 pub mod sidecar;
 #[cfg(test)]
 mod testing;

@@ -33,6 +33,9 @@ pub struct Settling<'a> {
     pub waits: bool,
     /// Vanished folders, and those above them, that keep entries.
     pub keeping: HashSet<Vec<u8>>,
+    /// Files of remote places whose times were before this and moved by whole hours together are as they were: had one been
+    /// written again, its time would be later.
+    pub written_before: Option<i64>,
     /// Why a content found no room.
     full: Option<crate::error::Error>,
 }
@@ -86,6 +89,7 @@ impl<'a> Settling<'a> {
             ledger,
             waits: false,
             keeping: HashSet::new(),
+            written_before: None,
             full: None,
         }
     }
@@ -153,6 +157,11 @@ impl<'a> Settling<'a> {
             Item::Placed { flags, name, tuple, number } => {
                 Step::Place { flags, name, tuple, number, entries: Vec::new() }
             }
+            Item::File { key, tuple, number, was: Some((flags, old)) }
+                if self.is_shifted(section, flags, &old, &tuple) =>
+            {
+                Step::Place { flags, name: key.name().to_vec(), tuple, number, entries: Vec::new() }
+            }
             Item::File { key, tuple, number, was } => {
                 let seen = Seen { key: &key, tuple, tick: section.tick, was, known: row.as_ref() };
                 match self.judge.judge(&seen)? {
@@ -172,6 +181,11 @@ impl<'a> Settling<'a> {
                         self.keep_above(section);
                         stays(number)
                     }
+                    Gone::MissedOnce => {
+                        self.keep_above(section);
+                        let (flags, name) = (file.flags.missed(), file.key.name().to_vec());
+                        Step::Place { flags, name, tuple: file.tuple, number: Some(number), entries: Vec::new() }
+                    }
                     Gone::Leaves { entry, remembered } => Step::Drop { entry, remembered },
                 }
             }
@@ -185,6 +199,12 @@ impl<'a> Settling<'a> {
             }
             Item::Leaves { number, path, flags } => self.leaves(number, path, flags)?,
         })
+    }
+
+    /// Whether the server's clock or zone moved, and not the file.
+    fn is_shifted(&self, section: &Section, flags: Flags, old: &Tuple, tuple: &Tuple) -> bool {
+        let (Some(shift), Some(before)) = (section.shift, self.written_before) else { return false };
+        !flags.is_open() && tuple.mtime_ns.saturating_sub(old.mtime_ns) == shift && tuple.mtime_ns < before
     }
 
     /// A vanished folder that keeps entries must stay known in the one above, or nobody would look for it again.

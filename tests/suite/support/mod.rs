@@ -1,5 +1,6 @@
 //! What the tests share: running the binary, receivers, servers. Waiting is for conditions, never for time.
 
+pub mod accounts;
 #[allow(dead_code)]
 pub mod certificates;
 #[allow(dead_code)]

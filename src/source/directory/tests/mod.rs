@@ -3,6 +3,7 @@
 mod breaking;
 mod filtering;
 mod odd;
+mod remote;
 mod removing;
 mod renaming;
 mod telling;
