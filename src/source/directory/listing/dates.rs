@@ -73,7 +73,9 @@ fn dashed(line: &[u8], first: Word<'_>) -> Option<(Stamp, usize)> {
     }
     let (year, month, day) = (year(three[0])?, small(three[1])?, small(three[2])?);
     let Some((clock, clock_word)) = time else {
-        return Some((stamp(Some(year), month, day, None), first.end));
+        // `--time-style=iso` pads a date to the width of `11-23 10:15`.
+        let padding = usize::from(line[first.end..].starts_with(b"  "));
+        return Some((stamp(Some(year), month, day, None), first.end + padding));
     };
     let plain = stamp(Some(year), month, day, Some(clock));
     // Only `--full-time` has a fraction, and an offset behind it.
@@ -155,11 +157,11 @@ mod tests {
             ("2026-11-23 10:15 x", "2026 11 23 10:15", 16),
             ("2026-11-23 10:15:30 x", "2026 11 23 10:15:30", 19),
             ("2026-11-23 10:15:30.123456789 +0130 x", "2026 11 23 10:15:30 +5400", 35),
-            ("2026-11-23  x", "2026 11 23", 10),
+            ("2026-11-23  x", "2026 11 23", 11),
             ("11-23 10:15 x", "- 11 23 10:15", 11),
-            ("11月 23日 10:15 x", "- 11 23 10:15", 18),
+            ("11月 23日 10:15 x", "- 11 23 10:15", 17),
             ("11月23日  2025 x", "2025 11 23", 16),
-            ("11월 23일  9:05 x", "- 11 23 09:05", 18),
+            ("11월 23일  9:05 x", "- 11 23 09:05", 17),
         ];
         for (text, expected, end) in shapes {
             assert_eq!(read(text), Some((expected.into(), end)), "{text}");

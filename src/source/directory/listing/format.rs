@@ -95,6 +95,16 @@ impl Format {
         }
     }
 
+    /// How many bytes of earlier lines it holds.
+    #[cfg(test)]
+    pub fn kept(&self) -> usize {
+        match self {
+            Self::IbmI(ibm_i) => ibm_i.kept(),
+            Self::Vms(vms) => vms.kept(),
+            _ => 0,
+        }
+    }
+
     /// The same format at the beginning of a listing, knowing what can be learned of its dates from the lines it has seen.
     #[must_use]
     pub fn learned(self) -> Self {

@@ -48,10 +48,6 @@ impl IbmI {
             b"*STMF" | b"*DSTMF" | b"*DOC" => file(size, modified, 0),
             b"*DIR" | b"*DDIR" | b"*LIB" | b"*FLR" => folder(0),
             b"*MEM" => return self.member(name, size, modified, emit),
-            b"*FILE" if name.ends_with(b".FILE") => {
-                self.parent = name.to_vec();
-                folder(0)
-            }
             // A save file, or a database file: the lines behind it tell.
             b"*FILE" => {
                 self.database_file = Some((name.to_vec(), size, modified));
@@ -70,6 +66,11 @@ impl IbmI {
         }
     }
 
+    #[cfg(test)]
+    pub fn kept(&self) -> usize {
+        self.database_file.as_ref().map_or(0, |(name, ..)| name.len()) + self.parent.len()
+    }
+
     /// For another pass over the same lines.
     #[must_use]
     pub fn learned(self) -> Self {
@@ -78,14 +79,20 @@ impl IbmI {
 
     /// `FILE.MEMBER`, or `FILE.FILE/MEMBER.MBR`, or within a file `MEMBER.MBR`.
     fn member(&mut self, name: &[u8], size: u64, modified: Modified, emit: &mut Emit<'_>) -> Taken {
-        let of = |file: &[u8]| name.strip_prefix(file).and_then(|rest| rest.strip_prefix(b".")).is_some();
-        if self.database_file.as_ref().is_some_and(|(file, ..)| of(file)) {
+        let behind = |file: &[u8]| name.strip_prefix(file).and_then(|rest| rest.first().copied());
+        match self.database_file.take() {
+            // Its members are listed when it is entered.
+            Some((file, ..)) if behind(&file) == Some(b'/') => {
+                emit(Row { name: &file, found: folder(0) });
+                self.parent = file;
+            }
             // Its text is that of its members: told once, by their names.
-            if let Some((file, ..)) = self.database_file.take() {
-                emit(Row { name: &file, found: other() });
+            Some((file, ..)) if behind(&file) == Some(b'.') => emit(Row { name: &file, found: other() }),
+            waiting => {
+                self.database_file = waiting;
+                self.end(emit);
             }
         }
-        self.end(emit);
         match name.iter().position(|byte| *byte == b'/') {
             // It is seen again when that folder is listed.
             Some(slash) if !self.parent.is_empty() && name[..slash] == self.parent => return Taken::Passed,

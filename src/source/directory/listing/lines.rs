@@ -49,6 +49,12 @@ impl Lines {
         Ok(cut)
     }
 
+    /// How many bytes wait for the end of their line.
+    #[cfg(test)]
+    pub fn kept(&self) -> usize {
+        self.part.len()
+    }
+
     fn keep(&mut self, bytes: &[u8]) {
         if self.too_long {
             return;

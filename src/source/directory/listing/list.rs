@@ -35,6 +35,8 @@ struct Reading {
     ballot: Ballot,
     /// Entries handed out since the vote.
     entries: u64,
+    /// Whether the lines of a vote are being read: those have had their say.
+    voted: bool,
 }
 
 /// Takes entries; shorthand.
@@ -49,8 +51,15 @@ impl ListReader {
     pub fn new(format: FtpListing, zone: &str, now: Timestamp) -> Result<Self> {
         let times = Times::new(zone, now)?;
         let fixed = Format::of(format).map(|format| format.names().0);
-        let reading =
-            Reading { times, doubts: Doubts::default(), fixed, format: None, ballot: Ballot::default(), entries: 0 };
+        let reading = Reading {
+            times,
+            doubts: Doubts::default(),
+            fixed,
+            format: None,
+            ballot: Ballot::default(),
+            entries: 0,
+            voted: false,
+        };
         Ok(Self { lines: Lines::default(), reading })
     }
 
@@ -68,9 +77,24 @@ impl ListReader {
         self.reading.doubts.reply(text);
     }
 
+    /// Decides on the format by the lines that have arrived, and hands out their entries: so that [`Self::format`] is known
+    /// before a short listing is finished.
+    ///
+    /// # Errors
+    /// Only those of `each`.
+    pub fn settle(&mut self, each: &mut dyn FnMut(Listed<'_>) -> Result<()>) -> Result<()> {
+        if self.reading.format.is_some() { Ok(()) } else { self.reading.settle(each) }
+    }
+
     /// The format that was voted for or set; `None` while there is no vote yet.
     pub fn format(&self) -> Option<FtpListing> {
         self.reading.format.as_ref().map(|format| format.names().0)
+    }
+
+    /// How many bytes wait for more.
+    #[cfg(test)]
+    pub fn kept(&self) -> usize {
+        self.lines.kept() + self.reading.ballot.kept() + self.reading.format.as_ref().map_or(0, Format::kept)
     }
 
     /// Hands out what is left and says how the listing ended.
@@ -109,15 +133,23 @@ impl Reading {
             Some(format) => tried(format, &self.ballot, &mut self.times).0,
             None => elected(&self.ballot, &mut self.times).0,
         };
+        self.begin(format, each)
+    }
+
+    /// Reads the lines that wait with the format they are for.
+    fn begin(&mut self, format: Format, each: &mut Each<'_>) -> Result<()> {
         self.format = Some(format);
         let waiting = std::mem::take(&mut self.ballot);
-        waiting.lines().try_for_each(|line| self.read(line, each))
+        self.voted = true;
+        let read = waiting.lines().try_for_each(|line| self.read(line, each));
+        self.voted = false;
+        read
     }
 
     fn read(&mut self, line: &[u8], each: &mut Each<'_>) -> Result<()> {
         let Some(format) = &mut self.format else { return Ok(()) };
-        let (doubts, entries) = (&mut self.doubts, &mut self.entries);
-        let mut handed = Ok(());
+        let entries = &mut self.entries;
+        let (mut handed, mut bad) = (Ok(()), false);
         let taken = format.take(line, &mut self.times, &mut |row| match judge_name(row.name) {
             Name::Good => {
                 *entries += 1;
@@ -126,13 +158,17 @@ impl Reading {
                 }
             }
             Name::Dots => {}
-            Name::Bad => doubts.unknown(line),
+            Name::Bad => bad = true,
         });
         handed?;
-        if taken != Taken::Unknown {
+        if taken != Taken::Unknown && !bad {
             if taken == Taken::Entry {
                 self.give_up();
             }
+            return Ok(());
+        }
+        if self.voted {
+            self.doubts.unknown(line);
             return Ok(());
         }
         self.ballot.push(line);
@@ -147,14 +183,17 @@ impl Reading {
         self.ballot.clear();
     }
 
-    /// Many lines in a row were unknown: when another format takes all of them, it is that one from here on.
+    /// Many lines in a row were unknown: when another format takes all of them, or most of them behind a banner, it is
+    /// that one from here on.
     fn reconsider(&mut self, each: &mut Each<'_>) -> Result<()> {
         if self.fixed.is_some() {
             self.give_up();
             return Ok(());
         }
         let (next, fit) = elected(&self.ballot, &mut self.times);
-        if fit.unknown > 0 || fit.passed == self.ballot.len() {
+        let entries = self.ballot.len() - fit.unknown - fit.passed;
+        let is_banner = self.entries == 0 && entries > fit.unknown;
+        if entries == 0 || (fit.unknown > 0 && !is_banner) {
             self.give_up();
             return Ok(());
         }
@@ -163,9 +202,7 @@ impl Reading {
             self.doubts.notice("its format changes in the middle");
         }
         self.entries = 0;
-        self.format = Some(next);
-        let waiting = std::mem::take(&mut self.ballot);
-        waiting.lines().try_for_each(|line| self.read(line, each))
+        self.begin(next, each)
     }
 
     /// Hands out what the format still holds.

@@ -39,11 +39,9 @@ impl Orders {
     /// Reads a date of three numbers with the order that fits best by now, and learns from it.
     pub fn read(&mut self, text: &[u8], times: &Times) -> Option<Day> {
         let parts = parts(text)?;
-        let mut fits = false;
         for candidate in &mut self.candidates {
             match day(parts, candidate.order).filter(|day| is_plausible(*day, times)) {
                 Some(Day { year, .. }) => {
-                    fits = true;
                     let year = year.unwrap_or(0);
                     let (first, last) = candidate.years.unwrap_or((year, year));
                     candidate.years = Some((first.min(year), last.max(year)));
@@ -51,10 +49,7 @@ impl Orders {
                 None => candidate.misfits = candidate.misfits.saturating_add(1),
             }
         }
-        if !fits {
-            return None;
-        }
-        day(parts, self.best()).filter(|day| is_plausible(*day, times))
+        day(parts, self.best()).filter(|day| exists(*day))
     }
 
     /// The order with the fewest misfits; among those, the one that puts the files closest together.
@@ -72,7 +67,11 @@ impl Orders {
 /// No system that writes dates in two-digit years lists files from before 1980, and none lists files of the day after tomorrow.
 fn is_plausible(day: Day, times: &Times) -> bool {
     let year = day.year.unwrap_or(0);
-    year >= 1980 && days(year, day.month, day.day).is_some() && !times.is_future(year, day.month, day.day)
+    year >= 1980 && exists(day) && !times.is_future(year, day.month, day.day)
+}
+
+fn exists(day: Day) -> bool {
+    days(day.year.unwrap_or(0), day.month, day.day).is_some()
 }
 
 /// The three numbers of a date, and how many digits the first and the last of them have.
@@ -153,6 +152,12 @@ mod tests {
     fn among_possible_orders_the_one_that_puts_files_closest_together_wins() {
         assert_eq!(read(IBM, &["25/05/06", "26/05/21", "26/05/11"]), ["2025-05-06", "2026-05-21", "2026-05-11"]);
         assert_eq!(read(IBM, &["04/05/06"]), ["2006-04-05"]);
+    }
+
+    #[test]
+    fn a_file_may_be_from_the_future_all_the_same() {
+        assert_eq!(read(IBM, &["04/23/06", "12/31/26"]), ["2006-04-23", "2026-12-31"]);
+        assert_eq!(read(IBM, &["12/31/26"]), ["2026-12-31"]);
     }
 
     #[test]

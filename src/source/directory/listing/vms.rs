@@ -3,7 +3,6 @@
 
 use super::dates::clock;
 use super::fields::{is_empty, number, small, word, words};
-use super::lines::LINE_BYTES_MAX;
 use super::months::month;
 use super::row::{Emit, Row, Taken, file, folder};
 use super::times::{Day, OClock, Stamp, Times};
@@ -40,7 +39,6 @@ impl Vms {
         let Some(end) = name_end(line) else { return Taken::Unknown };
         let (name, rest) = line.split_at(end);
         if is_empty(rest) {
-            debug_assert!(line.len() <= LINE_BYTES_MAX, "lines are cut before");
             self.open = Some(name.to_vec());
             return Taken::Entry;
         }
@@ -56,6 +54,11 @@ impl Vms {
     /// A name whose facts never came.
     pub fn end(&mut self) -> Option<Vec<u8>> {
         self.open.take()
+    }
+
+    #[cfg(test)]
+    pub fn kept(&self) -> usize {
+        self.open.as_ref().map_or(0, Vec::len) + self.last.len()
     }
 
     fn tell(&mut self, name: &[u8], (size, stamp): Told, emit: &mut Emit<'_>) {

@@ -39,6 +39,12 @@ impl Ballot {
         starts.zip(&self.ends).map(|(start, end)| &self.bytes[start..*end])
     }
 
+    /// How many bytes there are.
+    #[cfg(test)]
+    pub fn kept(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Forgets all lines.
     pub fn clear(&mut self) {
         self.bytes.clear();
