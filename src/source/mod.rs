@@ -80,7 +80,10 @@ pub fn open(
         SourceKind::Folder(folder) => {
             directory::FolderSource::new(name, folder, settings.max_size).map(|source| Box::new(source) as _)
         }
-        SourceKind::Ftp(_) | SourceKind::Sftp(_) => Err(Error::new(ErrorKind::Config, "not in this version")),
+        SourceKind::Ftp(ftp) => {
+            directory::FtpSource::new(name, ftp, settings.max_size, accounts).map(|source| Box::new(source) as _)
+        }
+        SourceKind::Sftp(_) => Err(Error::new(ErrorKind::Config, "not in this version")),
         SourceKind::Sqlite(sqlite) => table::SqliteSource::new(name, sqlite).map(|source| Box::new(source) as _),
         SourceKind::Postgres(postgres) => {
             table::PostgresSource::new(name, postgres, runtime.clone(), accounts).map(|source| Box::new(source) as _)
