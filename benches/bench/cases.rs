@@ -7,10 +7,10 @@ use crate::postgres::Server;
 use crate::product::Installation;
 use crate::receiver::Receiver;
 use crate::report::{self, Target};
-use crate::{Options, Result, data, rows};
+use crate::{Options, Result, data, remote, rows};
 
 /// Names that can be asked for.
-pub const NAMES: [&str; 5] = ["idle", "hash", "rows", "http", "script"];
+pub const NAMES: [&str; 6] = ["idle", "hash", "rows", "http", "script", "remote"];
 
 /// Prepares, measures and prints one case.
 type Case = fn(&Options, &Sizes) -> Result<()>;
@@ -49,7 +49,7 @@ const QUICK: Sizes = Sizes {
 const SMALL_BYTES: u64 = 4 << 10;
 
 /// A sink that takes the event alone, and that is paused or never reached in the cases that only store.
-const UNUSED_SINK: &str = "kind = \"http\"\nurl = \"http://127.0.0.1:9/\"";
+pub const UNUSED_SINK: &str = "kind = \"http\"\nurl = \"http://127.0.0.1:9/\"";
 
 /// Runs what was asked for, and prints a line for each.
 pub fn run(options: &Options) -> Result<()> {
@@ -60,8 +60,14 @@ pub fn run(options: &Options) -> Result<()> {
     let dir = &options.dir;
     std::fs::create_dir_all(dir).map_err(|error| format!("create {}: {error}", dir.display()))?;
     report::head(dir)?;
-    let cases: [(&str, Case); 5] =
-        [("idle", idle), ("hash", hash), ("rows", table_rows), ("http", http), ("script", script)];
+    let cases: [(&str, Case); 6] = [
+        ("idle", idle),
+        ("hash", hash),
+        ("rows", table_rows),
+        ("http", http),
+        ("script", script),
+        ("remote", |options, _| remote::run(options)),
+    ];
     let mut failed = Vec::new();
     for (name, case) in cases.into_iter().filter(|(name, _)| options.wants(name)) {
         // One case that cannot run does not hide the figures of the others.
@@ -145,7 +151,7 @@ fn table_rows(options: &Options, sizes: &Sizes) -> Result<()> {
 }
 
 /// A first poll with the sink paused, from an empty store each time.
-fn store_events(
+pub fn store_events(
     options: &Options,
     name: &str,
     floor: &Job,

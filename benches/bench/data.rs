@@ -11,6 +11,15 @@ const FILES_PER_FOLDER: u64 = 1_000;
 
 /// A tree of `count` files of `size` bytes each, 1,000 to a folder.
 pub fn tree(dir: &Path, name: &str, count: u64, size: u64) -> Result<PathBuf> {
+    files(dir, name, count, size, |number| format!("{:04}/file-{number:07}.dat", number / FILES_PER_FOLDER))
+}
+
+/// `count` files of `size` bytes each in one folder.
+pub fn flat(dir: &Path, name: &str, count: u64, size: u64) -> Result<PathBuf> {
+    files(dir, name, count, size, |number| format!("file-{number:07}.dat"))
+}
+
+fn files(dir: &Path, name: &str, count: u64, size: u64, named: fn(u64) -> String) -> Result<PathBuf> {
     let root = dir.join(format!("{name}-{count}x{size}"));
     let stamp = root.with_extension("made");
     if stamp.exists() {
@@ -21,11 +30,10 @@ pub fn tree(dir: &Path, name: &str, count: u64, size: u64) -> Result<PathBuf> {
     let mut random = fastrand::Rng::with_seed(SEED);
     let mut block = vec![0; 1 << 20];
     for number in 0..count {
-        let folder = root.join(format!("{:04}", number / FILES_PER_FOLDER));
-        if number % FILES_PER_FOLDER == 0 {
-            fs::create_dir_all(&folder).map_err(|error| format!("create {}: {error}", folder.display()))?;
+        let path = root.join(named(number));
+        if let Some(folder) = path.parent().filter(|_| number % FILES_PER_FOLDER == 0) {
+            fs::create_dir_all(folder).map_err(|error| format!("create {}: {error}", folder.display()))?;
         }
-        let path = folder.join(format!("file-{number:07}.dat"));
         write(&path, size, &mut random, &mut block).map_err(|error| format!("write {}: {error}", path.display()))?;
     }
     fs::write(&stamp, "").map_err(|error| format!("write {}: {error}", stamp.display()))?;

@@ -11,7 +11,7 @@ use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RawDir, StatxFlags, opena
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use crate::{Result, rows};
+use crate::{Result, ftp_floor, rows};
 
 /// As large as one delivered event usually is.
 const EVENT_BYTES: usize = 480;
@@ -25,6 +25,10 @@ pub fn run(args: &[String]) -> Result<()> {
         ["rows-sqlite", file] => rows::drain_sqlite(Path::new(file))?,
         ["rows-postgres", url] => rows::drain_postgres(url)?,
         ["post", address, count, connections] => post(address, number(count)?, number(connections)?)?,
+        ["ftp-list", address, user, password, command] => ftp_floor::list(address, user, password, command)?,
+        ["ftp-get", address, user, password, connections] => {
+            ftp_floor::fetch(address, user, password, number(connections)?)?
+        }
         ["spawn", program, count] => spawn(program, number(count)?)?,
         _ => return Err(format!("there is no floor \"{}\"", args.join(" "))),
     };

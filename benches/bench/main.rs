@@ -4,10 +4,13 @@
 mod cases;
 mod data;
 mod floors;
+mod ftp_floor;
+mod ftp_server;
 mod measure;
 mod postgres;
 mod product;
 mod receiver;
+mod remote;
 mod report;
 mod rows;
 
@@ -34,7 +37,7 @@ pub struct Options {
 }
 
 const USAGE: &str = "usage: cargo bench --bench bench -- [--quick] [--million] [--rounds N] [--dir DIR] [--program FILE] [CASE]...\n\
-                     cases: idle hash rows http script";
+                     cases: idle hash rows http script remote";
 
 impl Options {
     fn parse(args: &[String]) -> Result<Self> {

@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use crate::change::{Entry, Fingerprint, Key, Known, Nature, Tuple};
 use crate::clock::{Clock, Stop, Timestamp};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 use crate::event::SpoolWriter;
 use settings::{SourceKind, SourceSettings};
 
@@ -80,7 +80,9 @@ pub fn open(
         SourceKind::Folder(folder) => {
             directory::FolderSource::new(name, folder, settings.max_size).map(|source| Box::new(source) as _)
         }
-        SourceKind::Ftp(_) => Err(Error::new(ErrorKind::Config, "not in this version")),
+        SourceKind::Ftp(ftp) => {
+            directory::FtpSource::new(name, ftp, settings.max_size, accounts).map(|source| Box::new(source) as _)
+        }
         SourceKind::Sftp(sftp) => directory::SftpSource::new(name, sftp, settings.max_size, accounts, runtime.clone())
             .map(|source| Box::new(source) as _),
         SourceKind::Sqlite(sqlite) => table::SqliteSource::new(name, sqlite).map(|source| Box::new(source) as _),

@@ -7,6 +7,7 @@ mod dayone;
 mod delivering;
 mod doctor;
 mod folder;
+mod ftp;
 mod listening;
 mod operating;
 mod promise;

@@ -12,7 +12,8 @@
 //!    and captures them, [`pages`] commit them, and [`recut`] writes the known listing behind them
 //! 5. [`visit`]: between polls, only what waits; [`leftovers`]: what is known and no listing leads to
 //!
-//! [`claim`] takes files away before they are read, [`action`] moves and deletes delivered ones, [`watch`] says when it is worth looking, [`explain`] says why.
+//! [`listing`] reads what FTP servers list. [`claim`] takes files away before they are read, [`action`] moves and deletes
+//! delivered ones, [`watch`] says when it is worth looking, [`explain`] says why.
 
 pub mod action;
 pub mod ahead;
@@ -24,8 +25,10 @@ pub mod explain;
 pub mod filter;
 pub mod findings;
 pub mod folder;
+pub mod ftp;
 pub mod judge;
 pub mod leftovers;
+pub mod listing;
 pub mod local;
 pub mod pages;
 pub mod pairing;
@@ -50,4 +53,5 @@ pub mod visit;
 pub mod watch;
 
 pub use folder::FolderSource;
+pub use ftp::FtpSource;
 pub use sftp::SftpSource;

@@ -6,6 +6,8 @@ pub mod certificates;
 #[allow(dead_code)]
 pub mod event;
 #[allow(dead_code)]
+pub mod ftp;
+#[allow(dead_code)]
 pub mod highwater;
 #[allow(dead_code)]
 pub mod ledger;
