@@ -85,3 +85,68 @@ impl Accounts for Logins {
 pub fn is_spent(error: &Error) -> bool {
     error.kind() == ErrorKind::Denied && error.to_string().contains(AUTH_REFUSED)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{ManualClock, Timestamp};
+    use crate::store::sqlite::SqliteStore;
+
+    const ACCOUNT: &str = "ftp://me@host:21";
+
+    struct Desk {
+        _folder: tempfile::TempDir,
+        clock: Arc<ManualClock>,
+        logins: Arc<dyn Accounts>,
+    }
+
+    fn desk() -> Desk {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let book = Arc::new(SqliteStore::open(&folder.path().join("highwater.db")).expect("open"));
+        let clock = ManualClock::at(Timestamp::from_millis(1_700_000_000_000));
+        let logins = Logins::of(&SourceName::new("orders"), book, clock.clone());
+        Desk { _folder: folder, clock, logins }
+    }
+
+    #[test]
+    fn a_spent_secret_is_denied_with_the_account_and_the_remedy_and_without_the_secret() {
+        let desk = desk();
+        for _ in 0..2 {
+            desk.logins.attempt(ACCOUNT, b"hunter2").expect("counted");
+            desk.logins.refused(ACCOUNT, b"hunter2");
+        }
+        let error = desk.logins.attempt(ACCOUNT, b"hunter2").expect_err("spent");
+        assert!(is_spent(&error) && is_spent(&desk.logins.attempt(ACCOUNT, b"hunter2").expect_err("spent")));
+        let text = error.to_string();
+        assert!(text.starts_with("auth_refused: ") && text.contains(ACCOUNT) && !text.contains("hunter2"), "{text}");
+        assert!(text.contains("highwater resume orders"), "{text}");
+        desk.logins.attempt(ACCOUNT, b"another").expect("another secret");
+        desk.logins.attempt("ftp://you@host:21", b"hunter2").expect("another account");
+    }
+
+    #[test]
+    fn a_third_login_goes_on_once_one_that_is_under_way_was_accepted() {
+        let desk = desk();
+        desk.logins.attempt(ACCOUNT, b"right").expect("counted");
+        desk.logins.attempt(ACCOUNT, b"right").expect("counted");
+        let third = desk.logins.clone();
+        let third = std::thread::spawn(move || third.attempt(ACCOUNT, b"right"));
+        desk.logins.accepted(ACCOUNT, b"right");
+        third.join().expect("no panic").expect("it goes on");
+    }
+
+    #[test]
+    fn a_third_login_is_denied_once_those_before_it_can_not_be_under_way_any_more() {
+        let desk = desk();
+        desk.logins.attempt(ACCOUNT, b"a").expect("counted");
+        desk.logins.attempt(ACCOUNT, b"a").expect("counted");
+        desk.clock.advance(Duration::from_secs(LOGIN_SECONDS_MAX.unsigned_abs()));
+        assert!(is_spent(&desk.logins.attempt(ACCOUNT, b"a").expect_err("spent")));
+    }
+
+    #[test]
+    fn facts_around_a_spent_login_do_not_hide_it() {
+        let error = Error::new(ErrorKind::Denied, format!("{AUTH_REFUSED}x")).while_doing("list").while_doing("poll");
+        assert!(is_spent(&error) && !is_spent(&Error::new(ErrorKind::Denied, "530 no")));
+    }
+}

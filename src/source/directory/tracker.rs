@@ -76,6 +76,11 @@ impl Tracker {
         self.rules.settings.events.contains(&kind)
     }
 
+    /// Whether what exists is only remembered.
+    fn remembers(&self, cursor: Option<&Cursor>) -> bool {
+        self.rules.settings.start == Start::Now && cursor.is_none()
+    }
+
     fn look_at_folders(
         &mut self,
         directory: &dyn Directory,
@@ -92,8 +97,8 @@ impl Tracker {
         self.room.begin();
         let began = look.clock.now();
         let mut scanned = scan(directory, &self.rules.filters, manner, look, ledger)?;
-        let remembers = self.rules.settings.start == Start::Now && cursor.is_none();
-        let brakes = self.brakes(directory, &scanned, cursor.as_ref(), &identity, remembers, look, ledger)?;
+        let remembers = self.remembers(cursor.as_ref());
+        let brakes = self.brakes(directory, &scanned, cursor.as_ref(), &identity, look, ledger)?;
         let differing = scanned.tally.changed + if brakes.new.is_some() { 0 } else { scanned.tally.new };
         let pairs = if self.tells(Kind::Renamed) && scanned.tally.gone > 0 && brakes.removals.is_none() {
             Pairs::find(directory, &scanned.findings, ledger, look.stop)?
@@ -150,12 +155,11 @@ impl Tracker {
         scanned: &Scanned,
         cursor: Option<&Cursor>,
         identity: &str,
-        remembers: bool,
         look: &Look<'_>,
         ledger: &mut dyn Ledger,
     ) -> Result<Brakes> {
         let mut brakes = Brakes::default();
-        if let Some(max) = look.max_new.filter(|_| !look.accepted.new_entries && !remembers) {
+        if let Some(max) = look.max_new.filter(|_| !look.accepted.new_entries && !self.remembers(cursor)) {
             let new = if scanned.tally.new > max { self.count_new(scanned, ledger)? } else { 0 };
             brakes.new = (new > max).then(|| self.too_many(new, max));
         }

@@ -141,7 +141,7 @@ fn a_cursor_that_can_not_be_is_refused_before_it_is_stored() {
     let told = highwater.run(&["cursor", "items", "set", "0"]).ok();
     said(&told, &["items goes on behind 0; it was at '", before.trim()]);
     highwater.configure(&format!("[source.items]\nkind = \"folder\"\npath = \"in\"\nto = [\"load\"]\n{SINK}"));
-    refused(&highwater.run(&["cursor", "items", "set", "5"]), 2, &["items is a folder", "\"reset\""]);
+    refused(&highwater.run(&["cursor", "items", "set", "5"]), 2, &["items holds files", "\"reset\""]);
 }
 
 #[test]
