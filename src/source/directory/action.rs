@@ -30,7 +30,7 @@ pub fn act(directory: &dyn Directory, order: &ActionOrder) -> Result<Acted> {
             None => return Ok(Acted::Impossible(format!("\"{}\" is not a path below the root", shown(path)))),
         },
     };
-    let acting = Acting { directory, order, private: private_path(order), target };
+    let acting = Acting { directory, order, private: private_path(order.key.as_bytes(), order.fingerprint), target };
     // A private name is left from a try that was cut off: it goes on from there.
     if let Some(found) = acting.file_at(&acting.private)? {
         let same = (found.tuple.size, found.tuple.mtime_ns) == (order.tuple.size, order.tuple.mtime_ns);
@@ -175,12 +175,12 @@ impl Acting<'_> {
 }
 
 /// The name a file has while it is acted upon. The same order finds it again after a crash.
-fn private_path(order: &ActionOrder) -> Vec<u8> {
+pub(super) fn private_path(path: &[u8], fingerprint: Fingerprint) -> Vec<u8> {
     let mut hash = Sha256::new();
-    hash.update(order.key.as_bytes());
-    hash.update(order.fingerprint.0);
+    hash.update(path);
+    hash.update(fingerprint.0);
     let hex = Fingerprint(hash.finalize().into()).to_hex();
-    join(split(order.key.as_bytes()).0, &[PRIVATE_PREFIX, &hex.as_bytes()[..24]].concat())
+    join(split(path).0, &[PRIVATE_PREFIX, &hex.as_bytes()[..24]].concat())
 }
 
 /// `name.ext`, `name-2.ext`, `name-3.ext` and so on.

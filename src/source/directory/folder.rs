@@ -1,6 +1,5 @@
 //! The `folder` source: a local folder, followed by the tracker and woken by the kernel.
 
-use super::action;
 use super::local::{LocalFolder, health};
 use super::place::Directory;
 use super::tracker::Tracker;
@@ -81,7 +80,7 @@ impl Source for FolderSource {
 
     fn act(&mut self, order: &ActionOrder) -> Result<Acted> {
         self.directory.arrive()?;
-        action::act(&self.directory, order)
+        self.tracker.act(&self.directory, order)
     }
 }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::block::Flags;
+use super::claim::Claim;
 use super::coarse::{agree, is_unit_over, modified};
 use super::filter::Filters;
 use super::pairing::{Missing, Pairs};
@@ -50,6 +51,15 @@ impl Rules {
         })
     }
 
+    /// The same, with files claimed before they are read.
+    ///
+    /// # Errors
+    /// As [`Rules::new`].
+    pub fn claiming(self, claim: Claim) -> Result<Self> {
+        let filters = Filters::new(&self.settings, self.max_size)?.claiming(claim);
+        Ok(Self { filters: Arc::new(filters), ..self })
+    }
+
     /// How long a file must stand still.
     pub fn stable_for(&self) -> Duration {
         self.settings.stable_for.duration()
@@ -69,6 +79,8 @@ pub struct Seen<'a> {
     pub was: Option<(Flags, Tuple)>,
     /// Its row.
     pub known: Option<&'a Known>,
+    /// Where it is, when it was claimed.
+    pub place: Option<&'a [u8]>,
 }
 
 /// What is decided about a file.
@@ -97,6 +109,10 @@ pub struct Candidate {
     pub checksum: Option<Checksum>,
     /// What must be remembered of it first, because it has no row.
     pub remembered: Option<Tuple>,
+    /// Where it is, when it was claimed by an earlier look.
+    pub place: Option<Vec<u8>>,
+    /// The version told last, whether it is there or not.
+    pub last: Option<(Tuple, Fingerprint)>,
     checksum_tuple: Option<Tuple>,
     note: Box<[u8]>,
     /// Set when its marker was used before: only unchanged content is taken.
@@ -149,6 +165,16 @@ impl<'a> Judge<'a> {
         let present = seen.known.filter(|known| known.presence == Presence::Present);
         let remembered = seen.was.filter(|(flags, _)| flags.is_remembered() && seen.known.is_none()).map(|(_, t)| t);
         let is_now = |known: &Known| known.tuple.is_some_and(|tuple| agree(&tuple, &seen.tuple));
+        if seen.place.is_some() {
+            return Ok(match seen.known {
+                // It was told, and waits for its after-action.
+                Some(known) if is_now(known) => Judged::Settled(Flags::TOLD, None),
+                _ if self.remembers => Judged::Settled(Flags::remembered(), None),
+                _ if self.new_held => Judged::Unready,
+                // It was ready when it was claimed.
+                _ => Judged::Read(Box::new(self.candidate(seen, None))),
+            });
+        }
         if present.is_some_and(is_now) {
             self.room.leave(seen.key);
             return match seen.was.filter(|(flags, _)| flags.is_unsure()) {
@@ -232,18 +258,7 @@ impl<'a> Judge<'a> {
                 }
             }
         }
-        let mut candidate = Candidate {
-            key: seen.key.clone(),
-            tuple: seen.tuple,
-            captures: true,
-            told: seen.known.filter(|known| known.presence == Presence::Present).and_then(|known| known.fingerprint),
-            checksum: None,
-            checksum_tuple: None,
-            remembered,
-            note: Box::default(),
-            only: None,
-            from: self.pairs.missing_of(seen.key).or(self.room.get(seen.key).and_then(|w| w.from.as_ref())).cloned(),
-        };
+        let mut candidate = self.candidate(seen, remembered);
         let why = match self.may_be_renamed(&candidate).then_some(Why::Renaming) {
             Some(why) => Some(why),
             None => self.ask(seen, &mut candidate)?,
@@ -252,6 +267,23 @@ impl<'a> Judge<'a> {
             Some(why) => self.wait(seen.key, seen.tuple, first_tick, why),
             None => Judged::Read(Box::new(candidate)),
         })
+    }
+
+    fn candidate(&self, seen: &Seen<'_>, remembered: Option<Tuple>) -> Candidate {
+        Candidate {
+            key: seen.key.clone(),
+            tuple: seen.tuple,
+            captures: true,
+            told: seen.known.filter(|known| known.presence == Presence::Present).and_then(|known| known.fingerprint),
+            checksum: None,
+            checksum_tuple: None,
+            remembered,
+            place: seen.place.map(<[u8]>::to_vec),
+            last: seen.known.and_then(|known| known.tuple.zip(known.fingerprint)),
+            note: Box::default(),
+            only: None,
+            from: self.pairs.missing_of(seen.key).or(self.room.get(seen.key).and_then(|w| w.from.as_ref())).cloned(),
+        }
     }
 
     /// Whether a missing file of a remote place, under whose name this one was told before, was missed only once so far.
@@ -356,6 +388,11 @@ impl<'a> Judge<'a> {
         }
     }
 
+    /// Whether files are claimed before they are read: `peek` changes nothing.
+    pub fn claims(&self) -> bool {
+        self.rules.filters.claim().is_some() && self.look.patience == Patience::Return
+    }
+
     /// What a version that was read lacks.
     fn flaw(&self, candidate: &Candidate, whole: &Whole) -> Option<Why> {
         if let Some((only, text)) = &candidate.only
@@ -393,7 +430,13 @@ impl<'a> Judge<'a> {
             }
             concluded.entries.push(Entry { key: from.key, sight: Sight::Gone(Absence::ByUs) });
         }
-        concluded.entries.insert(0, Entry { key: candidate.key, sight: Sight::Version(Box::new(version)) });
+        let key = candidate.key;
+        if self.claims() {
+            // It is under its name no more: what comes under that name next is a new file.
+            concluded.entries.push(Entry { key: key.clone(), sight: Sight::Gone(Absence::ByUs) });
+            concluded.flags = concluded.flags.filter(|_| candidate.place.is_some());
+        }
+        concluded.entries.insert(0, Entry { key, sight: Sight::Version(Box::new(version)) });
         Ok(concluded)
     }
 

@@ -12,11 +12,13 @@
 //!    and captures them, [`pages`] commit them, and [`recut`] writes the known listing behind them
 //! 5. [`visit`]: between polls, only what waits; [`leftovers`]: what is known and no listing leads to
 //!
-//! [`listing`] reads what FTP servers list. [`action`] moves and deletes delivered files, [`watch`] says when it is worth looking, [`explain`] says why.
+//! [`claim`] takes files away before they are read, [`action`] moves and deletes delivered ones, [`watch`] says when it is worth
+//! looking, [`explain`] says why. [`listing`] reads what FTP servers list, [`ftp`] is a folder on such a server.
 
 pub mod action;
 pub mod ahead;
 pub mod block;
+pub mod claim;
 pub mod coarse;
 pub mod compare;
 pub mod explain;

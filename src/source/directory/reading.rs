@@ -7,6 +7,7 @@ use std::sync::Mutex;
 use md5::Md5;
 use sha2::{Digest, Sha256};
 
+use super::claim::{self, Claimed, Claiming};
 use super::coarse::{agree, agree_across_zones, is_exact};
 use super::place::{Directory, OpenFile};
 use super::readiness::ENDING_BYTES_MAX;
@@ -34,6 +35,8 @@ const TEXT_BYTES_MIN: u64 = 64 << 20;
 pub struct Order<'a> {
     /// Its path.
     pub path: &'a [u8],
+    /// How it is claimed first.
+    pub claim: Option<Claiming>,
     /// What was looked at: any other version is not read.
     pub tuple: Tuple,
     /// Takes the bytes; `None` when nobody wants them.
@@ -147,7 +150,16 @@ pub fn read_all(
 }
 
 fn read_one(directory: &dyn Directory, order: Order<'_>, buffer: &mut Vec<u8>, stop: &Stop) -> Result<Reading> {
-    let mut file = match directory.open(order.path) {
+    let path = match &order.claim {
+        None => order.path,
+        Some(claiming) => match claim::take(directory, order.path, claiming) {
+            Ok(Claimed::Ours) => &claiming.path,
+            Ok(Claimed::Vanished) => return Ok(Reading::Vanished),
+            Ok(Claimed::Occupied) => return Ok(Reading::Changing),
+            Err(error) => return Ok(Reading::Unreadable(format!("can't be claimed: {error}"))),
+        },
+    };
+    let mut file = match directory.open(path) {
         Ok(Some(file)) => file,
         Ok(None) => return Ok(Reading::Vanished),
         Err(error) => return Ok(Reading::Unreadable(error.to_string())),
@@ -178,10 +190,10 @@ fn read_one(directory: &dyn Directory, order: Order<'_>, buffer: &mut Vec<u8>, s
             let kept = if is_exact(&looked) || !agree(&tuple, &looked) { looked } else { tuple };
             drop(file);
             taking.finish(kept, order.told, |fingerprint| {
-                if twice { is_read_again(directory, order.path, fingerprint, expected, buffer, stop) } else { Ok(true) }
+                if twice { is_read_again(directory, path, fingerprint, expected, buffer, stop) } else { Ok(true) }
             })
         }
-        Ok(_) => Ok(if matches!(directory.look(order.path), Ok(None)) { Reading::Vanished } else { Reading::Changing }),
+        Ok(_) => Ok(if matches!(directory.look(path), Ok(None)) { Reading::Vanished } else { Reading::Changing }),
         Err(error) => Ok(Reading::Unreadable(error.to_string())),
     }
 }
@@ -295,7 +307,7 @@ pub fn read_small(directory: &dyn Directory, path: &[u8], bytes_max: u64) -> Opt
 /// SHA-256 of a file as it is now; `None` when it is not there, changes meanwhile, or can't be read.
 pub fn fingerprint_now(directory: &dyn Directory, path: &[u8], stop: &Stop) -> Result<Option<(Tuple, Fingerprint)>> {
     let Some(found) = directory.look(path)? else { return Ok(None) };
-    let order = Order { path, tuple: found.tuple, writer: None, told: None, md5: false, ending: false };
+    let order = Order { path, claim: None, tuple: found.tuple, writer: None, told: None, md5: false, ending: false };
     match read_one(directory, order, &mut Vec::new(), stop)? {
         Reading::Whole(whole) => Ok(Some((found.tuple, whole.fingerprint))),
         Reading::Unreadable(reason) => Err(Error::new(ErrorKind::Denied, reason)),

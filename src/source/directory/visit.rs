@@ -75,7 +75,7 @@ impl Settling<'_> {
                 continue;
             }
             let was = waits.remembered.map(|tuple| (Flags::remembered(), tuple));
-            match self.judge.judge(&Seen { key, tuple: waits.tuple, tick, was, known: known.as_ref() })? {
+            match self.judge.judge(&Seen { key, tuple: waits.tuple, tick, was, known: known.as_ref(), place: None })? {
                 Judged::Settled(flags, sight) => {
                     let entry = sight.map(|sight| Entry { key: key.clone(), sight });
                     self.pages.push(entry.into_iter().collect(), self.ledger)?;

@@ -10,7 +10,7 @@ use super::{MemoryLedger, settings};
 use crate::change::{Kind, Tuple};
 use crate::clock::{Clock, ManualClock, Stop, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
-use crate::setting::SourceName;
+use crate::setting::{SourceName, Template};
 use crate::source::directory::place::{Directory, Found, Listed, Listing, OpenFile, Precision, Renamed, Shape, join};
 use crate::source::directory::tracker::Tracker;
 use crate::source::settings::DirectorySettings;
@@ -206,6 +206,8 @@ pub struct RemotePlay {
     pub ledger: MemoryLedger,
     pub clock: Arc<ManualClock>,
     pub accepted: Accepted,
+    pub patience: Patience,
+    claims: bool,
 }
 
 impl RemotePlay {
@@ -227,7 +229,7 @@ impl RemotePlay {
         };
         let remote = Remote { server: Arc::new(Mutex::new(server)), began: Arc::default() };
         let (ledger, accepted) = (MemoryLedger::new(), Accepted::default());
-        Self { remote, tracker: tracker(), ledger, clock, accepted }
+        Self { remote, tracker: tracker(), ledger, clock, accepted, patience: Patience::Return, claims: false }
     }
 
     /// The server.
@@ -253,13 +255,31 @@ impl RemotePlay {
         self.clock.advance(Duration::from_secs(seconds));
     }
 
+    /// The same, claiming files into `work`.
+    pub fn claiming(self) -> Self {
+        let mut play = Self { claims: true, ..self };
+        play.restart();
+        play
+    }
+
     /// A fresh process.
     pub fn restart(&mut self) {
-        self.tracker = tracker();
+        let claim = Template::parse("work/{name}", &[]).expect("a template");
+        self.tracker = tracker().claiming(self.claims.then_some(&claim)).expect("a claim");
+    }
+
+    /// The paths on the server.
+    pub fn paths(&self) -> Vec<String> {
+        self.server().files.keys().map(|path| String::from_utf8_lossy(path).into_owned()).collect()
     }
 
     /// A full poll.
     pub fn poll(&mut self) -> Looked {
+        self.try_poll().expect("the look ends well")
+    }
+
+    /// A full poll that may fail.
+    pub fn try_poll(&mut self) -> Result<Looked> {
         let clock = Arc::clone(&self.clock);
         let look = Look {
             scope: Scope::Everything,
@@ -267,12 +287,12 @@ impl RemotePlay {
             filters_changed: false,
             accepted: self.accepted,
             max_new: None,
-            patience: Patience::Return,
+            patience: self.patience,
             clock: &*clock as &dyn Clock,
             stop: &Stop::new(),
             progress: &NoProgress,
         };
-        self.tracker.poll(&mut self.remote, &look, &mut self.ledger).expect("the look ends well")
+        self.tracker.poll(&mut self.remote, &look, &mut self.ledger)
     }
 
     /// A full poll; what it told.
