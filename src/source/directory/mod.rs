@@ -12,8 +12,8 @@
 //!    and captures them, [`pages`] commit them, and [`recut`] writes the known listing behind them
 //! 5. [`visit`]: between polls, only what waits; [`leftovers`]: what is known and no listing leads to
 //!
-//! [`listing`] reads what FTP servers list. [`claim`] takes files away before they are read, [`action`] moves and deletes
-//! delivered ones, [`watch`] says when it is worth looking, [`explain`] says why.
+//! [`claim`] takes files away before they are read, [`action`] moves and deletes delivered ones, [`watch`] says when it is
+//! worth looking, [`explain`] says why. [`listing`] reads what FTP servers list, [`ftp`] and [`sftp`] are folders on servers.
 
 pub mod action;
 pub mod ahead;

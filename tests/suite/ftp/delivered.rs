@@ -50,6 +50,53 @@ fn files_are_told_once_delivered_whole_and_moved_on_the_server() {
 }
 
 #[test]
+fn files_are_claimed_by_a_rename_before_they_are_fetched() {
+    for kind in [Kind::Vsftpd, Kind::Proftpd, Kind::PureFtpd] {
+        let server = FtpServer::start(kind, Tls::Explicit);
+        let receiver = Receiver::start();
+        server.put("a.csv", "first");
+        let highwater = plant(&server, &receiver, "claim = \"work/{name}\"\non_delivered = \"delete\"");
+        highwater.run(&["once"]).code(0);
+        assert_eq!(receiver.received().len(), 1, "{kind:?}");
+        let left: Vec<_> = fs::read_dir(server.root()).expect("a root").flatten().map(|e| e.file_name()).collect();
+        assert_eq!(left, ["work"], "{kind:?}");
+        assert_eq!(fs::read_dir(server.root().join("work")).expect("a folder").count(), 0, "{kind:?}");
+        highwater.run(&["once"]).code(0);
+        assert_eq!(receiver.received().len(), 1, "{kind:?}");
+    }
+}
+
+#[test]
+fn texts_are_fetched_twice_with_the_line_ends_of_the_network() {
+    let server = FtpServer::start(Kind::Proftpd, Tls::Explicit);
+    let receiver = Receiver::start();
+    server.put("a.txt", "one\ntwo\n");
+    let highwater = plant(&server, &receiver, "transfer = \"text\"");
+    highwater.run(&["once"]).code(0);
+    assert_eq!(receiver.received()[0].body, b"one\r\ntwo\r\n"[..]);
+    highwater.run(&["once"]).code(0);
+    assert_eq!(receiver.received().len(), 1);
+}
+
+#[test]
+fn a_file_is_removed_only_after_two_complete_listings() {
+    for kind in [Kind::Vsftpd, Kind::Proftpd, Kind::PureFtpd] {
+        let server = FtpServer::start(kind, Tls::Explicit);
+        let receiver = Receiver::start();
+        for name in ["a", "b", "c"] {
+            server.put(name, name);
+        }
+        let highwater = plant(&server, &receiver, "events = [\"created\", \"changed\", \"removed\"]");
+        highwater.run(&["once"]).code(0);
+        fs::remove_file(server.root().join("b")).expect("removed");
+        highwater.run(&["once"]).code(0);
+        assert_eq!(receiver.received().len(), 3, "{kind:?}");
+        highwater.run(&["once"]).code(0);
+        assert_eq!(receiver.received().len(), 4, "{kind:?}");
+    }
+}
+
+#[test]
 fn the_doctor_and_a_wrong_password_speak_plainly() {
     let server = FtpServer::start(Kind::Proftpd, Tls::Explicit);
     server.put("a.csv", "first");

@@ -9,7 +9,7 @@ use crate::clock::{Stop, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::Accounts;
 use crate::source::directory::place::{Directory, Found, Listed, Listing, OpenFile, Renamed, Shape};
-use crate::source::settings::FtpSettings;
+use crate::source::settings::{FtpSettings, Transfer, Verify};
 
 /// A folder on an FTP or FTPS server.
 #[derive(Debug)]
@@ -52,6 +52,11 @@ impl Directory for FtpDirectory {
 
     fn fetches_in_parallel(&self) -> usize {
         self.site.server.settings.server.connections.max(1)
+    }
+
+    fn verifies_twice(&self) -> bool {
+        let settings = &self.site.server.settings;
+        settings.verify == Verify::Twice || settings.transfer == Transfer::Text
     }
 
     fn list(&self, folder: &[u8], each: &mut dyn FnMut(Listed<'_>) -> Result<()>) -> Result<Listing> {

@@ -9,7 +9,6 @@ use crate::change::{Key, Nature};
 use crate::clock::{Clock, Stop, SystemClock};
 use crate::error::Result;
 use crate::setting::{ByteCount, SourceName};
-use crate::source::directory::action;
 use crate::source::directory::place::{Directory, Listing, Shape};
 use crate::source::directory::tracker::Tracker;
 use crate::source::settings::{FtpSecurity, FtpSettings};
@@ -36,7 +35,7 @@ impl FtpSource {
     ) -> Result<Self> {
         Ok(Self {
             directory: FtpDirectory::new(settings, accounts)?,
-            tracker: Tracker::new(name, &settings.directory, max_size)?,
+            tracker: Tracker::new(name, &settings.directory, max_size)?.claiming(settings.claim.as_ref())?,
             location: location(settings),
         })
     }
@@ -114,6 +113,6 @@ impl Source for FtpSource {
     fn act(&mut self, order: &ActionOrder) -> Result<Acted> {
         self.begin();
         self.directory.arrive()?;
-        action::act(&self.directory, order)
+        self.tracker.act(&self.directory, order)
     }
 }
