@@ -259,6 +259,8 @@ impl Server {
             return Err(unanswered(refusal::demands_tls(&self.place(), &reply)));
         } else if reply.code < 500 && !matches!(reply.code, 332 | 430) {
             return Err(unanswered(refusal::refused(format!("log in to {}", self.place()), &reply)));
+        } else if reply.code != 332 {
+            self.accounts.refused(&account, secret.as_bytes());
         }
         Ok(reply)
     }
