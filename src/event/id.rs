@@ -1,6 +1,7 @@
 //! Event ids: the same change found again has the same id (DESIGN section 5).
 
 use std::fmt;
+use std::sync::LazyLock;
 
 use data_encoding::{Encoding, Specification};
 use sha2::{Digest, Sha256};
@@ -34,11 +35,12 @@ pub struct Identity<'a> {
 
 const PREFIX: &str = "evt_";
 
-fn base32() -> Encoding {
+/// Made once: its tables cost more than an id.
+static BASE32: LazyLock<Encoding> = LazyLock::new(|| {
     let mut spec = Specification::new();
     spec.symbols.push_str("abcdefghijklmnopqrstuvwxyz234567");
     spec.encoding().expect("32 distinct symbols are a valid base32 alphabet")
-}
+});
 
 impl Identity<'_> {
     /// The id of this change: each field goes in behind its length as 8 bytes big-endian.
@@ -68,7 +70,7 @@ impl EventId {
     pub fn parse(text: &str) -> Result<Self> {
         let bytes = text
             .strip_prefix(PREFIX)
-            .and_then(|rest| base32().decode(rest.as_bytes()).ok())
+            .and_then(|rest| BASE32.decode(rest.as_bytes()).ok())
             .and_then(|bytes| <[u8; 20]>::try_from(bytes).ok());
         bytes.map(Self).ok_or_else(|| {
             let rule = format!("\"{}\" is not an event id; ids look like evt_ and 32 of a-z 2-7", text.escape_debug());
@@ -84,7 +86,7 @@ impl EventId {
 
 impl fmt::Display for EventId {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(&format!("{PREFIX}{}", base32().encode(&self.0)))
+        f.pad(&format!("{PREFIX}{}", BASE32.encode(&self.0)))
     }
 }
 

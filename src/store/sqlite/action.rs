@@ -81,7 +81,7 @@ impl SqliteStore {
                 .prepare_cached(
                     "SELECT a.key, e.id, e.kind, e.nature, a.tuple, e.fingerprint, a.state, a.journaled, a.target
                      FROM action a JOIN event e ON e.seq = a.seq
-                     WHERE a.source_id = ?1 AND a.state IN (1, 2)
+                     WHERE a.source_id = ?1 AND a.state BETWEEN 1 AND 2
                        AND (a.next_at IS NULL OR a.next_at <= ?3) ORDER BY a.seq LIMIT ?2",
                 )
                 .map_err(&doing)?;

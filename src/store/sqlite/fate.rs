@@ -73,7 +73,7 @@ pub(super) fn end_all(connection: &Connection) -> Result<HashMap<i64, i64>> {
     let mut statement = connection
         .prepare(
             "SELECT sink_id, seq, dead_reason = ?1 FROM delivery INDEXED BY delivery_busy
-             WHERE sink_id IN (SELECT id FROM sink) AND state IN (1, 2, 3) AND state = ?2 AND dead_reason IS NOT NULL",
+             WHERE sink_id IN (SELECT id FROM sink) AND state BETWEEN 1 AND 3 AND state = ?2 AND dead_reason IS NOT NULL",
         )
         .map_err(&doing)?;
     let rows = statement

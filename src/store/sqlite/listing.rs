@@ -83,8 +83,8 @@ impl SqliteRecords {
         }
         // As the queue looks: the keys of this one among both keys of those before, and among those of dead letters.
         for (index, column, condition, is_dead) in [
-            ("delivery_busy", "order_key", "d.state IN (1, 2, 3)", false),
-            ("delivery_busy_also", "order_also", "d.order_also IS NOT NULL AND d.state IN (1, 2, 3)", false),
+            ("delivery_busy", "order_key", "d.state BETWEEN 1 AND 3", false),
+            ("delivery_busy_also", "order_also", "d.order_also IS NOT NULL AND d.state BETWEEN 1 AND 3", false),
             ("delivery_dead", "order_key", "d.state = 5", true),
         ] {
             // Without `after_dead = "hold"` a dead letter keeps nobody waiting, and nothing is parked behind it.

@@ -2,6 +2,7 @@
 //! Who may open it for writing is decided by the lock, before it comes here.
 
 mod action;
+mod claim;
 mod code;
 mod failure;
 mod fate;
@@ -25,6 +26,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, RwLock};
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use failure::sqlite;
@@ -160,7 +162,9 @@ fn open_connection(path: &Path, flags: OpenFlags) -> Result<Connection> {
     let context = format!("open store {}", path.display());
     let connection = Connection::open_with_flags(path, flags).map_err(sqlite(&context))?;
     connection.busy_timeout(BUSY_TIMEOUT).map_err(sqlite(&context))?;
-    connection.set_prepared_statement_cache_capacity(64);
+    connection.set_prepared_statement_cache_capacity(128);
+    // Without this, a statement whose plan could depend on a parameter is compiled anew whenever that changes.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true).map_err(sqlite(&context))?;
     Ok(connection)
 }
 
@@ -175,7 +179,7 @@ fn prepare_writer(connection: &Connection) -> Result<()> {
         return Err(Error::new(ErrorKind::ReadOnly, fact));
     }
     // Measured (PERF.md (c)): a larger cache and rarer checkpoints are worth twice the inserts.
-    set("cache_size", "-65536")?;
+    set("cache_size", "-32768")?;
     set("wal_autocheckpoint", "16000")?;
     set("journal_size_limit", "67108864")?;
     set("synchronous", "FULL")
@@ -211,7 +215,7 @@ fn count_what_is_there(connection: &Connection, shared: &Shared) -> Result<()> {
     let mut statement = connection
         .prepare(
             "SELECT id, (SELECT count(*) FROM delivery INDEXED BY delivery_pending WHERE sink_id = sink.id AND state = 0)
-                      + (SELECT count(*) FROM delivery INDEXED BY delivery_busy WHERE sink_id = sink.id AND state IN (1, 2, 3)) FROM sink",
+                      + (SELECT count(*) FROM delivery INDEXED BY delivery_busy WHERE sink_id = sink.id AND state BETWEEN 1 AND 3) FROM sink",
         )
         .map_err(sqlite("count the backlog"))?;
     let rows = statement

@@ -241,13 +241,13 @@ impl Records for SqliteRecords {
             .prepare_cached(
                 "SELECT name, pause_reason, pause_until, not_before, breaker_until, last_error, delivered,
                         (SELECT count(*) FROM delivery INDEXED BY delivery_pending WHERE sink_id = s.id AND state = 0)
-                      + (SELECT count(*) FROM delivery INDEXED BY delivery_busy WHERE sink_id = s.id AND state IN (1, 2, 3) AND state = 3),
-                        (SELECT count(*) FROM delivery INDEXED BY delivery_busy WHERE sink_id = s.id AND state IN (1, 2, 3) AND state = 1),
+                      + (SELECT count(*) FROM delivery INDEXED BY delivery_busy WHERE sink_id = s.id AND state BETWEEN 1 AND 3 AND state = 3),
+                        (SELECT count(*) FROM delivery INDEXED BY delivery_busy WHERE sink_id = s.id AND state BETWEEN 1 AND 3 AND state = 1),
                         (SELECT count(*) FROM delivery INDEXED BY delivery_retry WHERE sink_id = s.id AND state = 2),
                         (SELECT count(*) FROM delivery INDEXED BY delivery_dead WHERE sink_id = s.id AND state = 5 AND acked = 0),
                         (SELECT e.time FROM event e WHERE e.seq = min(
                             coalesce((SELECT min(seq) FROM delivery INDEXED BY delivery_pending WHERE sink_id = s.id AND state = 0), 9223372036854775807),
-                            coalesce((SELECT min(seq) FROM delivery INDEXED BY delivery_busy WHERE sink_id = s.id AND state IN (1, 2, 3)), 9223372036854775807)))
+                            coalesce((SELECT min(seq) FROM delivery INDEXED BY delivery_busy WHERE sink_id = s.id AND state BETWEEN 1 AND 3), 9223372036854775807)))
                  FROM sink s ORDER BY name",
             )
             .map_err(&doing)?;

@@ -102,7 +102,7 @@ fn look_again_behind_dead(connection: &Connection, sink_id: i64) -> Result<()> {
     connection
         .execute(
             "UPDATE delivery INDEXED BY delivery_busy SET state = 0
-             WHERE sink_id = ?1 AND state IN (1, 2, 3) AND state = 3 AND order_key IN
+             WHERE sink_id = ?1 AND state BETWEEN 1 AND 3 AND state = 3 AND order_key IN
                 (SELECT order_key FROM delivery INDEXED BY delivery_dead WHERE sink_id = ?1 AND state = 5)",
             [sink_id],
         )
@@ -116,7 +116,7 @@ fn wind_up_missing_sinks(connection: &Connection, names: &Names, sinks: &[SinkNa
     for (name, id) in names.sinks.iter().filter(|(name, _)| !sinks.contains(name)) {
         let mut wound_up = 0;
         // By the partial indexes: every command comes by here, and what was ever delivered may be millions.
-        for (index, open) in [("delivery_pending", "state = 0"), ("delivery_busy", "state IN (1, 2, 3)")] {
+        for (index, open) in [("delivery_pending", "state = 0"), ("delivery_busy", "state BETWEEN 1 AND 3")] {
             let sql = format!(
                 "UPDATE delivery INDEXED BY {index} SET next_at = NULL,
                     state = CASE dead_reason WHEN ?3 THEN ?4 WHEN ?5 THEN ?6 ELSE ?2 END,

@@ -139,6 +139,7 @@ fn write_until_closed(connection: &Connection, submitted: &Receiver<Submitted>) 
 
 fn commit_group(connection: &Connection, group: Vec<Submitted>, synced: &mut Option<Durability>) {
     let durability = group.iter().map(|s| s.durability).max().unwrap_or(Durability::Power);
+    let alone = group.len() == 1;
     let mut finishes = Vec::with_capacity(group.len());
     let mut steps = group.into_iter();
     let result = (|| -> Result<()> {
@@ -149,7 +150,13 @@ fn commit_group(connection: &Connection, group: Vec<Submitted>, synced: &mut Opt
         }
         connection.execute_batch("BEGIN IMMEDIATE").map_err(sqlite("begin a commit of the store"))?;
         for submitted in steps.by_ref() {
-            run_step(connection, submitted, &mut finishes)?;
+            if alone {
+                if let Fate::RollBack(_) = run_alone(connection, submitted, &mut finishes)? {
+                    return connection.execute_batch("ROLLBACK").map_err(sqlite("roll a step of the store back"));
+                }
+            } else {
+                run_step(connection, submitted, &mut finishes)?;
+            }
         }
         connection.execute_batch("COMMIT").map_err(sqlite("commit to the store"))
     })();
@@ -171,6 +178,26 @@ fn same(error: &Error) -> Error {
     Error::new(error.kind(), error.to_string())
 }
 
+/// A step that shares its commit with nobody needs no savepoint, which would keep a copy of every page it writes.
+fn run_alone(connection: &Connection, submitted: Submitted, finishes: &mut Vec<Finish>) -> Result<Fate> {
+    let (fate, finish) = (submitted.step)(connection);
+    finishes.push(finish);
+    check_open(connection, &fate)?;
+    Ok(fate)
+}
+
+/// Some failures (a full disk) make SQLite roll the whole transaction back by itself.
+fn check_open(connection: &Connection, fate: &Fate) -> Result<()> {
+    if !connection.is_autocommit() {
+        return Ok(());
+    }
+    let doing = "the store rolled a commit back by itself";
+    Err(match fate {
+        Fate::RollBack(cause) => same(cause).while_doing(doing),
+        Fate::Keep => Error::new(ErrorKind::Full, format!("{doing}; is the disk full?")),
+    })
+}
+
 fn run_step(connection: &Connection, submitted: Submitted, finishes: &mut Vec<Finish>) -> Result<()> {
     let savepoint = |sql: &str| {
         connection.prepare_cached(sql).and_then(|mut s| s.execute([])).map_err(sqlite("mark a step of a commit"))
@@ -181,14 +208,7 @@ fn run_step(connection: &Connection, submitted: Submitted, finishes: &mut Vec<Fi
     }
     let (fate, finish) = (submitted.step)(connection);
     finishes.push(finish);
-    if connection.is_autocommit() {
-        // Some failures (a full disk) make SQLite roll the whole transaction back by itself.
-        let doing = "the store rolled a commit back by itself";
-        return Err(match fate {
-            Fate::RollBack(cause) => cause.while_doing(doing),
-            Fate::Keep => Error::new(ErrorKind::Full, format!("{doing}; is the disk full?")),
-        });
-    }
+    check_open(connection, &fate)?;
     if matches!(fate, Fate::RollBack(_)) {
         savepoint("ROLLBACK TO step")?;
     }
@@ -233,6 +253,17 @@ mod tests {
         assert_eq!(kept, [true, false, true, false, true]);
         let sum: i64 = reader.query_row("SELECT sum(x) FROM t", [], |r| r.get(0)).expect("sum");
         assert_eq!(sum, 9);
+    }
+
+    #[test]
+    fn a_failing_step_on_its_own_leaves_nothing() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let (writer, reader) = writer(folder.path());
+        let error = writer.write(Durability::Power, insert(-1)).expect_err("negative");
+        assert_eq!(error.kind(), ErrorKind::Invalid);
+        writer.write(Durability::Power, insert(1)).expect("the next one begins afresh");
+        let sum: i64 = reader.query_row("SELECT sum(x) FROM t", [], |r| r.get(0)).expect("sum");
+        assert_eq!(sum, 1);
     }
 
     #[test]

@@ -46,7 +46,7 @@ fn versions_of_ten_files(highwater: &Highwater) {
         once(highwater, 4);
     }
     highwater.run(&["resume", "erp"]).ok();
-    highwater.run(&["once", "--drain", "--deadline", "25s"]).code(0);
+    highwater.run(&["once", "--drain", "--deadline", "100s"]).code(0);
 }
 
 #[test]

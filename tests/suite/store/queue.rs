@@ -321,6 +321,27 @@ fn what_a_dead_letter_held_goes_on_when_the_dead_letter_is_pruned() {
     });
 }
 
+#[test]
+fn a_backlog_of_one_key_is_parked_in_portions_and_rings_until_what_is_behind_is_reached() {
+    each_store(|f| {
+        let mut lease = begin(&*f.store);
+        let mut told = vec!["busy"; 2_500];
+        told.push("free");
+        commit(&*f.store, &mut lease, &told, &["erp"]);
+        let bell = f.store.bell(&SinkName::new("erp"));
+        let mut claims = keys(&claim(&*f.store, "erp", 4, at(1)));
+        let mut turns = 1;
+        let mut rings = 0;
+        while bell.rings() != rings {
+            rings = bell.rings();
+            claims.extend(keys(&claim(&*f.store, "erp", 4, at(1))));
+            turns += 1;
+        }
+        assert_eq!(claims, ["busy", "free"]);
+        assert!(turns > 2, "one turn must not park the whole backlog");
+    });
+}
+
 /// Commits newer versions of `a` in one page, each instead of the ones before.
 fn commit_versions(f: &Fixture, lease: &mut Lease, count: usize) {
     let version = |lease: &mut Lease| NewEvent { supersedes: true, ..new_event(lease, "a", &["erp"]) };
