@@ -43,7 +43,7 @@ fn section(head: &str, usual: &[(&str, &str)], said: &str) -> String {
 }
 
 /// `[source.orders]`: the folder `drop`, ready on sight.
-fn orders(said: &str) -> String {
+pub fn orders(said: &str) -> String {
     let usual = [
         ("kind", "\"folder\""),
         ("path", "\"drop\""),
@@ -69,7 +69,7 @@ fn items(said: &str) -> String {
 }
 
 /// `[sink.erp]`: an HTTP receiver.
-fn erp(receiver: &Receiver, said: &str) -> String {
+pub fn erp(receiver: &Receiver, said: &str) -> String {
     let url = format!("\"{}\"", receiver.url("/in"));
     section("sink.erp", &[("kind", "\"http\""), ("url", &url), ("retry", "[\"20ms\"]")], said)
 }
@@ -81,7 +81,7 @@ fn load(said: &str) -> String {
 }
 
 /// An installation with a folder `drop` and an empty table `items`.
-fn plant(configuration: &str) -> Highwater {
+pub fn plant(configuration: &str) -> Highwater {
     let highwater = Highwater::with_config(configuration);
     std::fs::create_dir(highwater.path("drop")).expect("a folder");
     let sql = "CREATE TABLE items (id INTEGER PRIMARY KEY, name TEXT, updated INTEGER)";
@@ -96,7 +96,7 @@ fn table(highwater: &Highwater) -> Connection {
 }
 
 /// Puts a file into `drop` as careful uploaders do: under another name, then renamed.
-fn put(highwater: &Highwater, name: &str, content: impl AsRef<[u8]>) {
+pub fn put(highwater: &Highwater, name: &str, content: impl AsRef<[u8]>) {
     let path = highwater.path("drop").join(name);
     std::fs::create_dir_all(path.parent().expect("inside drop")).expect("folders");
     let file = path.file_name().expect("a name").to_string_lossy().into_owned();
@@ -112,7 +112,7 @@ fn touch(path: &Path) {
 }
 
 /// Starts `run` and waits until it takes commands.
-fn run(highwater: &Highwater) -> Running {
+pub fn run(highwater: &Highwater) -> Running {
     let mut running = highwater.spawn(&["run"]);
     let socket = highwater.path("highwater.sock");
     running.wait_for("it takes commands", |_| socket.exists());
@@ -121,13 +121,13 @@ fn run(highwater: &Highwater) -> Running {
 
 /// Runs `once`, asserts its exit code and returns its summary.
 #[track_caller]
-fn once(highwater: &Highwater, code: i32) -> String {
+pub fn once(highwater: &Highwater, code: i32) -> String {
     highwater.run(&["once"]).code(code).stdout
 }
 
 /// A command run by somebody without privileges: by the user `nobody`, to whom the installation then belongs, where the
 /// tests run as root.
-fn as_nobody(highwater: &Highwater, arguments: &[&str]) -> Command {
+pub fn as_nobody(highwater: &Highwater, arguments: &[&str]) -> Command {
     let plain = highwater.command(arguments);
     if !rustix::process::geteuid().is_root() {
         return plain;
@@ -151,14 +151,14 @@ fn give_away(path: &Path) {
 
 /// An event as a receiver got it, from its JSON.
 #[derive(Debug, Clone, PartialEq, Eq)]
-struct Told {
-    id: String,
-    source: String,
-    kind: String,
-    key: String,
-    sequence: u64,
-    revision: u64,
-    sha256: String,
+pub struct Told {
+    pub id: String,
+    pub source: String,
+    pub kind: String,
+    pub key: String,
+    pub sequence: u64,
+    pub revision: u64,
+    pub sha256: String,
 }
 
 impl Told {
@@ -178,7 +178,7 @@ impl Told {
 }
 
 /// What came in, in order of arrival.
-fn told(received: &[Received]) -> Vec<Told> {
+pub fn told(received: &[Received]) -> Vec<Told> {
     received.iter().map(|received| Told::of(&received.json())).collect()
 }
 
@@ -188,7 +188,7 @@ fn ids(receiver: &Receiver) -> BTreeSet<String> {
 }
 
 /// `kind key` of what came in, sorted.
-fn kinds(receiver: &Receiver) -> Vec<String> {
+pub fn kinds(receiver: &Receiver) -> Vec<String> {
     let mut kinds: Vec<String> =
         told(&receiver.received()).into_iter().map(|told| format!("{} {}", told.kind, told.key)).collect();
     kinds.sort();
@@ -203,7 +203,7 @@ fn status(highwater: &Highwater) -> Value {
 
 /// What `status --json` says of one source.
 #[track_caller]
-fn source_status(highwater: &Highwater, name: &str) -> Value {
+pub fn source_status(highwater: &Highwater, name: &str) -> Value {
     named(&status(highwater)["sources"], name)
 }
 
@@ -225,7 +225,7 @@ fn deliveries(highwater: &Highwater, further: &[&str]) -> Vec<Value> {
 }
 
 /// `events --json`, narrowed by further arguments.
-fn events(highwater: &Highwater, further: &[&str]) -> Vec<Told> {
+pub fn events(highwater: &Highwater, further: &[&str]) -> Vec<Told> {
     listing(highwater, "events", further).json_lines().iter().map(Told::of).collect()
 }
 
@@ -235,7 +235,7 @@ fn listing(highwater: &Highwater, command: &str, further: &[&str]) -> Output {
 }
 
 /// Waits until the sink has delivered so many.
-fn wait_for_delivered(highwater: &Highwater, sink: &str, count: u64) {
+pub fn wait_for_delivered(highwater: &Highwater, sink: &str, count: u64) {
     wait_until(&format!("{sink} has delivered {count}"), || sink_status(highwater, sink)["delivered"] == count);
 }
 
@@ -247,7 +247,7 @@ fn spooled(highwater: &Highwater) -> Vec<String> {
 }
 
 /// The SHA-256 of some bytes, in hexadecimal.
-fn sha256(bytes: &[u8]) -> String {
+pub fn sha256(bytes: &[u8]) -> String {
     use sha2::Digest;
     data_encoding::HEXLOWER.encode(&sha2::Sha256::digest(bytes))
 }

@@ -62,6 +62,13 @@ impl Why {
     }
 }
 
+/// A file that changes for so long is more than a slow upload.
+const HINT_AFTER: Duration = Duration::from_secs(60);
+
+/// What may be done about such a file.
+const HINT: &str = "it is told once it stands still; exclude it if it is a log, or let its writer use a temporary name, or ask \
+                    for a marker";
+
 /// A file that waits.
 #[derive(Debug, Clone)]
 pub struct Waits {
@@ -78,6 +85,15 @@ pub struct Waits {
     /// What was remembered of it (`start = "now"`), when it has no row.
     pub remembered: Option<Tuple>,
     round: u64,
+}
+
+impl Waits {
+    /// Why it waits, for people; with a hint where that lasts at `now`.
+    pub fn text(&self, stable_for: Duration, now: Timestamp) -> String {
+        let text = self.why.text(stable_for);
+        let lasts = now.since(self.since) >= HINT_AFTER.max(stable_for.saturating_mul(10));
+        if self.why == Why::Changing && lasts { format!("{text}; {HINT}") } else { text }
+    }
 }
 
 /// Whether a version stood still for long enough.
@@ -191,7 +207,7 @@ impl WaitingRoom {
         let waiting = self.files.iter().filter(|(_, waits)| !matches!(waits.why, Why::Unreadable(_)));
         let shown = waiting.map(|(key, waits)| Waiting {
             key: key.clone(),
-            reason: waits.why.text(stable_for),
+            reason: waits.text(stable_for, wall),
             since: waits.since,
             until: (waits.why.is_timed()).then(|| wall.plus((waits.first_tick + stable_for).saturating_sub(now))),
         });
@@ -246,6 +262,23 @@ mod tests {
         let filters = Filters::new(&crate::source::directory::testing::settings(), None).expect("valid");
         room.end(&filters, |key| key.as_bytes() != b"8");
         assert_eq!(room.count(), 2);
+    }
+
+    #[test]
+    fn a_file_that_changes_for_long_comes_with_a_hint() {
+        let mut room = WaitingRoom::default();
+        let (slow, quick) = (Key::from("a.log"), Key::from("b.csv"));
+        room.wait(&slow, tuple(1), Duration::ZERO, Timestamp::default(), Why::Settling);
+        room.wait(&slow, tuple(2), Duration::from_secs(59), Timestamp::default(), Why::Changing);
+        let shown = |room: &WaitingRoom, seconds| {
+            let at = Duration::from_secs(seconds);
+            room.shown(9, at, Timestamp::default().plus(at), STABLE).into_iter().map(|w| w.reason).collect::<Vec<_>>()
+        };
+        assert_eq!(shown(&room, 59), ["still changing"]);
+        room.wait(&quick, tuple(1), Duration::from_secs(60), Timestamp::default(), Why::Empty);
+        let later = shown(&room, 60);
+        assert!(later[0].starts_with("still changing; it is told once it stands still; exclude it"), "{later:?}");
+        assert_eq!(later[1], "has 0 bytes, and empty = \"wait\"");
     }
 
     proptest! {

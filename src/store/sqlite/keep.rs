@@ -168,7 +168,7 @@ fn store_meta(connection: &Connection, name: &str, value: i64) -> Result<()> {
 
 /// Gone and old, oldest first, and no event refers to it any more.
 const GONE_KEYS: &str = "SELECT source_id, key, revision FROM known INDEXED BY known_gone
-    WHERE presence IN (1, 2) AND touched < ?1 AND NOT EXISTS (SELECT 1 FROM event e WHERE e.seq = known.seq)
+    WHERE presence > 0 AND touched < ?1 AND NOT EXISTS (SELECT 1 FROM event e WHERE e.seq = known.seq)
     ORDER BY touched LIMIT ?2";
 
 /// Rows of keys that are gone since long ago go, whether that was told or not; the source keeps the highest of their

@@ -200,7 +200,7 @@ CREATE INDEX action_due ON action (source_id, state) WHERE state BETWEEN 1 AND 2
 ";
 
 /// Keys that are gone are found without those that are there: there may be millions of these.
-const GONE_KEYS: &str = "CREATE INDEX known_gone ON known (touched) WHERE presence IN (1, 2);";
+const GONE_KEYS: &str = "CREATE INDEX known_gone ON known (touched) WHERE presence > 0;";
 
 /// The version of the store in the file, 0 for an empty one; nothing is changed.
 ///
