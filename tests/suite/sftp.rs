@@ -1,4 +1,5 @@
 //! `sftp` sources: against a real OpenSSH, and against a server of our own for what a real one won't do.
 
 mod openssh;
+mod program;
 mod scripted;

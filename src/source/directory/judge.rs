@@ -249,9 +249,8 @@ impl<'a> Judge<'a> {
     /// What is asked of a file that stands still.
     fn ready(&mut self, seen: &Seen<'_>, remembered: Option<Tuple>) -> Result<Judged> {
         let size = seen.tuple.size;
-        if let Some(max) = self.rules.max_size.filter(|max| size > max.0) {
+        if let Some(reason) = self.refusal(seen) {
             self.room.leave(seen.key);
-            let reason = format!("{} bytes are more than max_size = \"{max}\"; raise max_size or exclude it", size);
             let sight = Sight::Refused { reason, tuple: Some(seen.tuple) };
             return Ok(Judged::Settled(Flags::passed(), Some(sight)));
         }
@@ -296,6 +295,18 @@ impl<'a> Judge<'a> {
     }
 
     /// Whether a missing file of a remote place, under whose name this one was told before, was missed only once so far.
+    /// Why a file can't become an event by its name and size alone.
+    fn refusal(&self, seen: &Seen<'_>) -> Option<String> {
+        let size = seen.tuple.size;
+        if let Some(max) = self.rules.max_size.filter(|max| size > max.0) {
+            return Some(format!("{size} bytes are more than max_size = \"{max}\"; raise max_size or exclude it"));
+        }
+        // Such a name of somebody else's could break out of a line of a command or a log.
+        let breaks = |byte: &u8| matches!(byte, b'\r' | b'\n' | 0);
+        let hostile = self.directory.is_remote() && seen.key.as_bytes().iter().any(breaks);
+        hostile.then(|| "its name holds a line break or NUL; rename it on the server".into())
+    }
+
     fn may_be_renamed(&self, candidate: &Candidate) -> bool {
         let is_listed = self.look.scope != Scope::Waiting;
         let from = if is_listed { self.pairs.missing_of(&candidate.key) } else { candidate.from.as_ref() };

@@ -166,6 +166,20 @@ fn names_that_are_no_text_are_read_and_links_are_passed_over() {
 }
 
 #[test]
+fn a_name_with_a_line_break_is_refused_and_the_others_are_told() {
+    let sshd = Sshd::start();
+    let (folder, settings) = ready(&sshd);
+    fs::write(folder.join("a\r\nDELE b"), "A").expect("write");
+    fs::write(folder.join("b"), "B").expect("write");
+    let mut ledger = FileLedger::default();
+    let looked = ledger.poll(&mut source(&settings)).expect("a poll");
+    assert!(looked.complete, "{looked:?}");
+    assert_eq!(ledger.take_keys(), ["b"]);
+    assert_eq!(ledger.refused.len(), 1, "{:?}", ledger.refused);
+    assert!(ledger.refused[0].1.contains("its name holds a line break or NUL"), "{:?}", ledger.refused);
+}
+
+#[test]
 fn a_server_killed_in_the_middle_of_a_download_loses_nothing() {
     let mut sshd = Sshd::start();
     let (folder, settings) = ready(&sshd);
