@@ -32,7 +32,6 @@ use std::sync::Arc;
 
 use tokio::runtime::Handle;
 
-use super::action;
 use super::place::{Directory, Listing, Shape};
 use super::tracker::Tracker;
 use crate::change::{Key, Nature};
@@ -70,7 +69,7 @@ impl SftpSource {
         let directory = &settings.directory;
         Ok(Self {
             directory: SftpFolder::new(server, &settings.path),
-            tracker: Tracker::new(name, directory, max_size)?,
+            tracker: Tracker::new(name, directory, max_size)?.claiming(settings.claim.as_ref())?,
             writes: takes(&directory.on_delivered) || takes(&directory.on_dead) || settings.claim.is_some(),
         })
     }
@@ -144,7 +143,7 @@ impl Source for SftpSource {
     fn act(&mut self, order: &ActionOrder) -> Result<Acted> {
         self.visit(&Stop::new(), |source| {
             source.directory.arrive()?;
-            action::act(&source.directory, order)
+            source.tracker.act(&source.directory, order)
         })
     }
 }
