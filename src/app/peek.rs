@@ -11,7 +11,7 @@ use crate::poll::{self, SourcePlan};
 use crate::setting::SourceName;
 use crate::source::settings::SourceSettings;
 use crate::store::sqlite::SqliteStore;
-use crate::store::{Records, SourceRegistration, Store};
+use crate::store::{Lease, Records, SourceRegistration, Store};
 
 /// Hands at most `limit` things that would be reported to `each`; with `ignored`, what filters take out instead.
 ///
@@ -27,17 +27,13 @@ pub fn peek(
     let settings = settings_of(config, name)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let scratch = tempfile::tempdir().map_err(|e| Error::io("make a temporary folder", e))?;
-    let records = match records(config) {
-        Ok(records) => records,
-        Err(error) if error.kind() == ErrorKind::NotFound => blank(scratch.path(), settings, &*clock)?,
-        Err(error) => return Err(error),
-    };
-    let lease = match records.lease(name, clock.now()) {
-        Ok(lease) => lease,
+    let (records, lease) = match known_of(config, name, &*clock) {
         Err(error) if error.kind() == ErrorKind::NotFound => {
-            blank(scratch.path(), settings, &*clock)?.lease(name, clock.now())?
+            let records = blank(scratch.path(), settings, &*clock)?;
+            let lease = records.lease(name, clock.now())?;
+            (records, lease)
         }
-        Err(error) => return Err(error),
+        known => known?,
     };
     let runtime = runtime()?;
     let mut source = visiting(config, settings, &runtime)?;
@@ -68,6 +64,16 @@ pub fn peek(
 pub fn settings_of<'a>(config: &'a Config, name: &SourceName) -> Result<&'a SourceSettings> {
     let missing = || Error::new(ErrorKind::Usage, format!("there is no source \"{name}\" in the configuration"));
     config.sources.iter().find(|s| s.name == *name).ok_or_else(missing)
+}
+
+/// What is known of a source.
+///
+/// # Errors
+/// `NotFound` when there is no store yet, or one that was made before the source was ever polled.
+fn known_of(config: &Config, name: &SourceName, clock: &dyn Clock) -> Result<(Box<dyn Records>, Lease)> {
+    let records = records(config)?;
+    let lease = records.lease(name, clock.now())?;
+    Ok((records, lease))
 }
 
 /// An empty store in a temporary folder: for a source that was never polled.

@@ -28,6 +28,9 @@ pub fn print(heading: &str, lines: impl IntoIterator<Item = impl Display>, out: 
 /// Tells all that is stored of `key`.
 pub fn tell(records: &dyn Records, source: &SourceName, key: &Key, now: Timestamp, out: &mut Out<'_>) -> Result<()> {
     let stored = records.sources()?.into_iter().find(|record| record.name == *source);
+    if stored.is_none() {
+        return print("known", ["nothing: the source was never polled"], out);
+    }
     print("source", stored.iter().flat_map(|record| source_lines(record, now)), out)?;
     let known = records.known(source, std::slice::from_ref(key))?.into_iter().next().flatten();
     let newest = newest_events(records, source, key)?;

@@ -34,6 +34,11 @@ fn files_are_told_once_delivered_whole_and_moved_on_the_server() {
         server.put("below/b.csv", "second");
         let highwater = plant(&server, &receiver, "on_delivered = \"move:done\"");
         highwater.run(&["check", "--connect"]).code(0);
+        // The login made the store, which knows nothing of the source yet.
+        assert!(highwater.run(&["peek", "orders"]).ok().contains("below/b.csv"), "{kind:?}");
+        assert!(highwater.run(&["explain", "orders", "a.csv"]).ok().contains("5 bytes"), "{kind:?}");
+        highwater.run(&["cursor", "orders", "show"]).code(0);
+        highwater.run(&["status"]).code(0);
         highwater.run(&["once"]).code(0);
         let mut bodies: Vec<Vec<u8>> = receiver.received().into_iter().map(|request| request.body.to_vec()).collect();
         bodies.sort();
