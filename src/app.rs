@@ -2,6 +2,7 @@
 //! What commands print, and with which exit code they end, belongs to `cli`.
 
 mod command;
+mod doctor;
 mod explain;
 mod house;
 mod listener;
@@ -28,6 +29,7 @@ use crate::store::Records;
 use crate::store::sqlite::SqliteRecords;
 
 pub use command::command;
+pub use doctor::doctor;
 pub use explain::explain;
 pub use once::once;
 pub use peek::peek;

@@ -1,12 +1,11 @@
 //! What a source says of one key now, for `explain`; what is stored of it is told by the command itself.
 
-use super::house::runtime;
+use super::house::{runtime, visiting};
 use super::peek::settings_of;
 use crate::change::Key;
 use crate::config::Config;
 use crate::error::Result;
 use crate::setting::SourceName;
-use crate::source;
 
 /// Lines for people: filters that apply, readiness, whether it is there.
 ///
@@ -15,5 +14,5 @@ use crate::source;
 pub fn explain(config: &Config, name: &SourceName, key: &Key) -> Result<Vec<String>> {
     let settings = settings_of(config, name)?;
     let runtime = runtime()?;
-    source::open(settings, runtime.handle())?.explain(key)
+    visiting(config, settings, &runtime)?.explain(key)
 }

@@ -12,13 +12,13 @@ use crate::config::Config;
 use crate::error::{Error, Result};
 use crate::event::Spool;
 use crate::poll::route::SinkFacts;
-use crate::poll::{Poller, SourcePlan};
+use crate::poll::{Logins, Poller, SourcePlan};
 use crate::setting::SinkName;
 use crate::sink::{self, Sink};
 use crate::source::settings::SourceSettings;
-use crate::source::{self, Progress};
+use crate::source::{self, Progress, Source};
 use crate::store::lock::Lock;
-use crate::store::sqlite::SqliteStore;
+use crate::store::sqlite::{SqliteLogins, SqliteStore};
 use crate::store::{SourceRegistration, Store};
 
 /// Threads of the runtime that carries attempts and database connections.
@@ -92,11 +92,22 @@ impl House {
 
     /// A poller for one source.
     pub fn poller(&self, config: &Config, settings: &SourceSettings, progress: Arc<dyn Progress>) -> Result<Poller> {
-        let source = source::open(settings, self.runtime.handle())
+        let accounts = Logins::of(&settings.name, self.store.clone(), self.clock.clone());
+        let source = source::open(settings, self.runtime.handle(), accounts)
             .map_err(|e| e.while_doing(format!("open source {}", settings.name)))?;
         let plan = SourcePlan::new(settings, &config.state.instance, &self.facts)?;
         Ok(Poller::new(source, plan, self.store.clone(), self.spool.clone(), self.clock.clone(), progress))
     }
+}
+
+/// A source for a command that does not hold the store: its logins are counted there all the same.
+///
+/// # Errors
+/// `Config` with rule and remedy.
+pub fn visiting(config: &Config, settings: &SourceSettings, runtime: &Runtime) -> Result<Box<dyn Source>> {
+    let book = Arc::new(SqliteLogins::at(&config.state.path));
+    let accounts = Logins::of(&settings.name, book, Arc::new(SystemClock::new()));
+    source::open(settings, runtime.handle(), accounts)
 }
 
 /// A runtime for attempts and connections.

@@ -2,14 +2,13 @@
 
 use std::sync::Arc;
 
-use super::house::{facts_of, runtime};
+use super::house::{facts_of, runtime, visiting};
 use super::{Peeked, records};
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::error::{Error, ErrorKind, Result};
 use crate::poll::{self, SourcePlan};
 use crate::setting::SourceName;
-use crate::source;
 use crate::source::settings::SourceSettings;
 use crate::store::sqlite::SqliteStore;
 use crate::store::{Records, SourceRegistration, Store};
@@ -41,7 +40,7 @@ pub fn peek(
         Err(error) => return Err(error),
     };
     let runtime = runtime()?;
-    let mut source = source::open(settings, runtime.handle())?;
+    let mut source = visiting(config, settings, &runtime)?;
     let plan = SourcePlan::new(settings, &config.state.instance, &facts_of(config))?;
     let wanted = if ignored { usize::MAX } else { limit };
     let looked = poll::peek(&mut *source, &plan, &*records, lease, &*clock, wanted, &mut |peeked| match peeked {

@@ -2,13 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use super::house::runtime;
+use super::house::{runtime, visiting};
 use super::records;
 use crate::clock::{Clock, SystemClock};
 use crate::config::Config;
 use crate::error::{ErrorKind, Result};
 use crate::setting::SourceName;
-use crate::source;
 use crate::source::settings::SourceSettings;
 use crate::store::Records;
 
@@ -32,9 +31,10 @@ pub fn plan(config: &Config) -> Result<Vec<String>> {
     let runtime = runtime()?;
     for settings in &config.sources {
         lines.extend(plan_source(
+            config,
             &*records,
             settings,
-            runtime.handle(),
+            &runtime,
             &stored.iter().map(|s| s.name.clone()).collect(),
         )?);
     }
@@ -65,9 +65,10 @@ pub fn plan(config: &Config) -> Result<Vec<String>> {
 }
 
 fn plan_source(
+    config: &Config,
     records: &dyn Records,
     settings: &SourceSettings,
-    runtime: &tokio::runtime::Handle,
+    runtime: &tokio::runtime::Runtime,
     stored: &BTreeSet<SourceName>,
 ) -> Result<Vec<String>> {
     let name = &settings.name;
@@ -85,7 +86,7 @@ fn plan_source(
         lines.push(format!("source {name}: takes over the state and ids of {known_as}"));
     }
     let lease = records.lease(known_as, SystemClock::new().now())?;
-    let binding = source::open(settings, runtime)?.binding();
+    let binding = visiting(config, settings, runtime)?.binding();
     let Some(bound) = lease.binding else { return Ok(lines) };
     if bound.location != binding.location {
         lines.push(format!(

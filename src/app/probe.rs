@@ -1,11 +1,11 @@
 //! `check --connect`: tries every source and sink, changing nothing.
 
-use super::house::runtime;
+use super::house::{runtime, visiting};
 use super::{Finding, Subject};
 use crate::config::Config;
 use crate::error::Result;
 use crate::event::Spool;
-use crate::{sink, source};
+use crate::sink;
 
 /// One finding for each source and sink.
 pub fn probe(config: &Config) -> Vec<Finding> {
@@ -17,7 +17,7 @@ pub fn probe(config: &Config) -> Vec<Finding> {
         }
     };
     let sources = config.sources.iter().map(|settings| {
-        let probed = source::open(settings, runtime.handle()).and_then(|mut source| source.probe());
+        let probed = visiting(config, settings, &runtime).and_then(|mut source| source.probe());
         finding(Subject::Source, settings.name.as_str(), probed)
     });
     // Nothing is attempted, so nothing is written there.

@@ -8,7 +8,7 @@ const GROUPS: [(&str, &[&str]); 6] = [
     ("Look", &["status", "peek", "events", "deliveries", "attempts", "explain", "content", "tail"]),
     ("Steer", &["poll", "pause", "resume", "cancel", "cursor"]),
     ("Repair", &["dead"]),
-    ("Try out", &["test", "listen"]),
+    ("Try out", &["test", "doctor", "listen"]),
 ];
 
 /// Puts the grouped overview into the help of the whole command line.

@@ -14,6 +14,7 @@ mod cursor;
 mod dead;
 mod deliveries;
 mod delivery_line;
+mod doctor;
 mod events;
 mod exit_code;
 mod explain;
@@ -98,6 +99,7 @@ enum Command {
     Dead(dead::Args),
     Cursor(cursor::Args),
     Test(test::Args),
+    Doctor(doctor::Args),
     Listen(listen::Args),
     Schema(schema::Args),
     Completions(completions::Args),
@@ -128,6 +130,7 @@ impl Command {
             Self::Dead(args) => args.run(context),
             Self::Cursor(args) => args.run(context),
             Self::Test(args) => args.run(context),
+            Self::Doctor(args) => args.run(context),
             Self::Listen(args) => args.run(context),
             Self::Schema(args) => args.run(),
             Self::Completions(args) => args.run(),

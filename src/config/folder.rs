@@ -1,4 +1,4 @@
-//! `kind = "folder"`: the keys of a folder source. What they do belongs to `source::directory`.
+//! `kind = "folder"`: the keys of a folder source, and those all directories share. What they do belongs to `source::directory`.
 
 use std::path::PathBuf;
 
@@ -12,7 +12,7 @@ use super::takeaway::{OnDead, OnDelivered};
 use super::value::{DAY, Span, Wait};
 use super::word::Words;
 use crate::change::Kind;
-use crate::setting::Template;
+use crate::setting::{Interval, Template};
 use crate::source::settings::{Case, DirectorySettings, Empty, FolderSettings, SourceKind, Start, Versions};
 
 section! {
@@ -22,6 +22,8 @@ section! {
         path: Required<PathBuf> = "/srv/drop/orders",
         /// Whether changes are also watched for; the poll stays the truth.
         watch: bool = true,
+        /// How long a file must stand still before it is read; "0s" takes it on sight.
+        stable_for: Span<0, DAY> = "2s",
         /// A full look at the folder starts this long after the start of the one before.
         every: Located<Wait> = "30s",
         /// More new entries than this in one poll hold the source until `cursor NAME accept`; "none" lifts the brake.
@@ -42,8 +44,6 @@ section! {
         case: Case = "exact",
         /// Whether folders below are looked at.
         recursive: bool = true,
-        /// How long a file must stand still before it is read; "0s" takes it on sight.
-        stable_for: Span<0, DAY> = "2s",
         /// The file that says a data file is complete, like "{name}.done"; without a placeholder it releases the folder.
         marker: Option<Template>,
         /// The sidecar file with the SHA-256 or MD5 that the content must have, like "{name}.sha256".
@@ -84,20 +84,21 @@ pub fn read(keys: &mut Keys<'_>, reading: &mut Reading) -> KindDraft {
     let section: DirectorySection = keys.read(reading);
     let (on_delivered, on_dead) = (section.on_delivered.clone(), section.on_dead.clone());
     let kind = folder.path.0.map(|path| {
-        let directory = directory(section);
+        let directory = directory(section, folder.stable_for.0);
         SourceKind::Folder(FolderSettings { path, watch: folder.watch, directory })
     });
     KindDraft { kind, every: folder.every, max_new: folder.max_new.0, takes_away: Some((on_delivered, on_dead)) }
 }
 
-fn directory(section: DirectorySection) -> DirectorySettings {
+/// What all directory sources are told.
+pub fn directory(section: DirectorySection, stable_for: Interval) -> DirectorySettings {
     let exclude = filter::excludes(&section);
     DirectorySettings {
         include: section.include.into_iter().map(|glob| glob.0).collect(),
         exclude,
         case: section.case,
         recursive: section.recursive,
-        stable_for: section.stable_for.0,
+        stable_for,
         marker: section.marker,
         checksum: section.checksum,
         ends_with: section.ends_with,

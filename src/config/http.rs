@@ -1,9 +1,8 @@
 //! `kind = "http"`: the keys of an HTTP sink. What they do belongs to `sink::http`, signing to `net::signature`.
 
-use std::net::IpAddr;
-
 use schemars::{Schema, SchemaGenerator, json_schema};
 
+use super::address::is_loopback;
 use super::node::written_text;
 use super::reading::{At, Reading, Secrets};
 use super::secret::{SecretEntry, SecretTable};
@@ -170,12 +169,6 @@ fn warn_of_plain_text(url: &Located<WebAddress>, path: &str, reading: &mut Readi
     }
 }
 
-fn is_loopback(host: &str) -> bool {
-    let host = host.trim_start_matches('[').trim_end_matches(']');
-    let by_name = host.eq_ignore_ascii_case("localhost") || host.to_ascii_lowercase().ends_with(".localhost");
-    by_name || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
 /// An address of the web with placeholders behind the host, and that host.
 #[derive(Debug, Clone)]
 pub struct WebAddress(pub Template, pub String);
@@ -271,11 +264,5 @@ mod tests {
         for bad in ["erp/in", "ftp://erp", "https://", "https:///in", "https://me:pw@erp/in", "https://a b/"] {
             assert!(parse_address(bad).is_err(), "{bad}");
         }
-    }
-
-    #[test]
-    fn loopback_is_known_by_name_and_number() {
-        assert!(["localhost", "127.0.0.1", "[::1]", "a.localhost"].into_iter().all(is_loopback));
-        assert!(!is_loopback("erp") && !is_loopback("192.168.0.1"));
     }
 }

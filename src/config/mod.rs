@@ -1,14 +1,16 @@
 //! The configuration: `highwater.toml` and the files it names, read into checked settings, or into all that is wrong
 //! with them at once. What the settings do belongs to the layers that use them.
 //!
-//! Read [`load`] top-down: `file` gathers, `node` parses and expands, `source`, `sink` and `state` read their sections
+//! Read [`load`] top-down: `file` gathers, `node` parses and expands, `state`, `server`, `source` and `sink` read their sections
 //! by means of `section`, `agreement` checks what they say of each other.
 
+mod address;
 mod agreement;
 mod expand;
 mod file;
 mod filter;
 mod folder;
+mod ftp;
 mod glob;
 mod http;
 mod list;
@@ -17,12 +19,15 @@ mod node;
 mod place;
 mod problem;
 mod reading;
+mod remote;
 mod route;
 mod schedule;
 pub mod schema;
 mod script;
 mod secret;
 mod section;
+mod server;
+mod sftp;
 mod show;
 mod sink;
 mod source;
@@ -49,6 +54,7 @@ use self::node::{Named, Table, Value};
 use self::place::ConfigFile;
 use self::reading::{Reading, SectionPath};
 use self::section::Keys;
+use self::server::ServerDraft;
 use self::sink::SinkDraft;
 use self::source::SourceDraft;
 use crate::sink::settings::SinkSettings;
@@ -104,7 +110,8 @@ pub fn load_from(
     let gathered = file::gather(&main, environment, &mut reading);
     let Some(first) = gathered.first() else { return Err(Problems::new(reading.problems)) };
     let state = read_state(&gathered, &mut reading);
-    let sources = read_sources(&gathered, &mut reading);
+    let servers = read_servers(&gathered, &mut reading);
+    let sources = read_sources(&gathered, &servers, &mut reading);
     let sinks = read_sinks(&gathered, &mut reading);
     gathered.iter().for_each(|file| check_top_keys(file, &mut reading));
     let is_whole = gathered.iter().all(|file| file.file.broken_lines.is_empty());
@@ -132,7 +139,7 @@ fn path_of(file: &ConfigFile) -> PathBuf {
 }
 
 /// What may stand at the top of a file.
-const TOP_KEYS: [&str; 4] = ["config", "state", "source", "sink"];
+const TOP_KEYS: [&str; 5] = ["config", "state", "server", "source", "sink"];
 
 fn check_top_keys(file: &Gathered, reading: &mut Reading) {
     for Named { key, place, .. } in &file.root.entries {
@@ -145,12 +152,12 @@ fn check_top_keys(file: &Gathered, reading: &mut Reading) {
                  on this machine"
                     .into()
             }
-            "server" | "notify" | "audit" => format!("[{key}] is not available in this version; remove it"),
+            "notify" | "audit" => format!("[{key}] is not available in this version; remove it"),
             key if TOP_KEYS.contains(&key) => continue,
             key => {
                 let remedy = match nearest::nearest(key, TOP_KEYS) {
                     Some(known) => format!("did you mean \"{known}\"?"),
-                    None => "known are [config], [state], [source.NAME] and [sink.NAME]".into(),
+                    None => "known are [config], [state], [server.NAME], [source.NAME] and [sink.NAME]".into(),
                 };
                 let text = format!("unknown key {} at the top of the file; {remedy}", reading::quoted_text(key));
                 reading.missing(place, text);
@@ -181,9 +188,14 @@ fn read_state(gathered: &[Gathered], reading: &mut Reading) -> StateSettings {
     state::read(Keys::of_section(path, place, table), reading)
 }
 
-fn read_sources(gathered: &[Gathered], reading: &mut Reading) -> Vec<SourceDraft> {
+fn read_servers(gathered: &[Gathered], reading: &mut Reading) -> Vec<ServerDraft> {
+    let named = named_tables("server", gathered, reading);
+    named.into_iter().map(|(name, place, table)| server::read(name, place, table, reading)).collect()
+}
+
+fn read_sources(gathered: &[Gathered], servers: &[ServerDraft], reading: &mut Reading) -> Vec<SourceDraft> {
     let named = named_tables("source", gathered, reading);
-    named.into_iter().map(|(name, place, table)| source::read(name, place, table, reading)).collect()
+    named.into_iter().map(|(name, place, table)| source::read(name, place, table, servers, reading)).collect()
 }
 
 fn read_sinks(gathered: &[Gathered], reading: &mut Reading) -> Vec<SinkDraft> {

@@ -138,6 +138,20 @@ impl Reading {
         }
     }
 
+    /// Shows values that a source has from its server as comments: written out they would be the source's own.
+    pub fn mark_inherited(&mut self, section: &SectionPath, keys: &[String]) {
+        let is_inherited = |key: &str| {
+            let below =
+                |inherited: &String| key.strip_prefix(inherited.as_str()).is_some_and(|rest| rest.starts_with('.'));
+            keys.iter().any(|inherited| inherited == key || below(inherited))
+        };
+        for shown in self.shown.iter_mut().filter(|shown| shown.path == *section) {
+            for line in shown.lines.iter_mut().filter(|line| is_inherited(&line.key)) {
+                line.key = format!("# {}", line.key);
+            }
+        }
+    }
+
     /// The text at `at`; anything else is reported.
     pub fn text<'n>(&mut self, at: &At<'n>) -> Option<&'n str> {
         match &at.node.value {

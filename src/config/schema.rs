@@ -8,11 +8,14 @@ use serde_json::{Map, Value, json};
 
 use super::file::ConfigSection;
 use super::folder::{DirectorySection, FolderSection};
+use super::ftp::FtpSection;
 use super::http::HttpSection;
+use super::remote::RemoteSection;
 use super::route::RouteSection;
 use super::schedule::CalendarSection;
 use super::script::ScriptSection;
 use super::section::{KeySchema, Section};
+use super::server::{CertificateSection, NamedServerSection, ServerSection, SshSection};
 use super::sink::SinkSection;
 use super::source::SourceSection;
 use super::state::StateSection;
@@ -74,6 +77,8 @@ impl JsonSchema for File {
         let name = json!({ "pattern": "^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$" });
         let source = json!({ "oneOf": [
             generator.subschema_for::<FolderSource>(),
+            generator.subschema_for::<FtpSource>(),
+            generator.subschema_for::<SftpSource>(),
             generator.subschema_for::<SqliteSource>(),
             generator.subschema_for::<PostgresSource>(),
         ] });
@@ -81,12 +86,15 @@ impl JsonSchema for File {
             generator.subschema_for::<HttpSink>(),
             generator.subschema_for::<ScriptSink>(),
         ] });
+        let server = object(&[NamedServerSection::ABOUT], server_keys(generator));
         json_schema!({
             "description": "The configuration of Highwater.",
             "type": "object",
             "properties": {
                 "config": object(&[ConfigSection::ABOUT], ConfigSection::keys(generator)),
                 "state": object(&[StateSection::ABOUT], StateSection::keys(generator)),
+                "server": { "description": "Servers that sources share, by name.", "type": "object", "propertyNames": name,
+                    "additionalProperties": server },
                 "source": { "description": "The sources, by name.", "type": "object", "propertyNames": name,
                     "additionalProperties": source },
                 "sink": { "description": "The sinks, by name.", "type": "object", "propertyNames": name,
@@ -127,6 +135,20 @@ kind_schema!(
     [FolderSection, DirectorySection, SourceSection, CalendarSection]
 );
 kind_schema!(
+    FtpSource,
+    "ftp_source",
+    "ftp",
+    true,
+    [FtpSection, RemoteSection, ServerSection, CertificateSection, DirectorySection, SourceSection, CalendarSection]
+);
+kind_schema!(
+    SftpSource,
+    "sftp_source",
+    "sftp",
+    true,
+    [RemoteSection, ServerSection, SshSection, DirectorySection, SourceSection, CalendarSection]
+);
+kind_schema!(
     SqliteSource,
     "sqlite_source",
     "sqlite",
@@ -142,6 +164,14 @@ kind_schema!(
 );
 kind_schema!(HttpSink, "http_sink", "http", false, [HttpSection, SinkSection]);
 kind_schema!(ScriptSink, "script_sink", "script", false, [ScriptSection, SinkSection]);
+
+fn server_keys(generator: &mut SchemaGenerator) -> Vec<KeySchema> {
+    let mut keys = NamedServerSection::keys(generator);
+    keys.extend(ServerSection::keys(generator));
+    keys.extend(CertificateSection::keys(generator));
+    keys.extend(SshSection::keys(generator));
+    keys
+}
 
 fn kind_key(kind: &'static str) -> KeySchema {
     let schema = json_schema!({ "const": kind });
@@ -163,7 +193,15 @@ mod tests {
     fn the_schema_describes_every_key() {
         let schema: Value = serde_json::from_str(&json()).expect("JSON");
         assert_eq!(schema["$schema"], "https://json-schema.org/draft/2020-12/schema");
-        for kind in ["folder_source", "sqlite_source", "postgres_source", "http_sink", "script_sink"] {
+        for kind in [
+            "folder_source",
+            "ftp_source",
+            "sftp_source",
+            "sqlite_source",
+            "postgres_source",
+            "http_sink",
+            "script_sink",
+        ] {
             let properties = schema["$defs"][kind]["properties"].as_object().expect(kind);
             for (key, about) in properties {
                 assert!(about["description"].as_str().is_some_and(|text| text.len() > 8), "{kind}.{key}");

@@ -152,6 +152,16 @@ impl<'n> Keys<'n> {
         S::read_keys(self, reading)
     }
 
+    /// Reports those of `keys` that are there: they belong to something else, as `rule` says.
+    pub fn refuse(&mut self, keys: &[&'static str], rule: &str, reading: &mut Reading) {
+        for key in keys {
+            if let Some(named) = self.table.get(key) {
+                self.asked.push(key);
+                reading.problem(&named.place, format!("{}.{key} {rule}", self.path()));
+            }
+        }
+    }
+
     /// Reports the keys that nobody asked for.
     pub fn finish(self, reading: &mut Reading) {
         for Named { key, place, .. } in &self.table.entries {

@@ -7,13 +7,15 @@ use super::list::AtLeastOne;
 use super::node::{Table, Value, written_key, written_text};
 use super::place::Place;
 use super::reading::{At, Quoting, Reading, SectionPath};
+use super::remote::Remote;
 use super::route;
 use super::schedule::{self, CalendarSection};
 use super::section::{Keys, Located, Setting, section};
+use super::server::{self, ServerDraft};
 use super::takeaway::{OnDead, OnDelivered};
 use super::value::{Bytes, Name, Wait};
 use super::word::alternatives;
-use super::{folder, nearest, table};
+use super::{folder, ftp, nearest, sftp, table};
 use crate::setting::{SinkName, SourceName};
 use crate::source::settings::{SourceKind, SourceSettings, Unrouted};
 
@@ -34,10 +36,10 @@ section! {
 }
 
 /// The kinds of source in this version.
-pub const KINDS: [&str; 3] = ["folder", "sqlite", "postgres"];
+pub const KINDS: [&str; 5] = ["folder", "ftp", "sftp", "sqlite", "postgres"];
 
 /// The kinds the design has beside them.
-const KINDS_LATER: [&str; 6] = ["ftp", "sftp", "mysql", "odbc", "api", "webhook"];
+const KINDS_LATER: [&str; 4] = ["mysql", "odbc", "api", "webhook"];
 
 /// What one kind of source made of its keys.
 pub struct KindDraft {
@@ -67,15 +69,24 @@ pub struct SourceDraft {
     pub settings: Option<SourceSettings>,
 }
 
-/// Reads the section of the source `name`.
-pub fn read(name: &str, place: &Place, table: &Table, reading: &mut Reading) -> SourceDraft {
+/// Reads the section of the source `name`; `servers` are those it may name.
+pub fn read(name: &str, place: &Place, table: &Table, servers: &[ServerDraft], reading: &mut Reading) -> SourceDraft {
     let path = format!("source.{}", written_key(name));
     let section = SectionPath { header: format!("[{path}]"), path: path.clone(), name: name.to_owned() };
-    let mut keys = Keys::of_section(section, place, table);
+    let inherited = server::inherit(table, servers);
+    let mut keys = Keys::of_section(section, place, &inherited.table);
     let kind = read_kind(&mut keys, &KINDS, &KINDS_LATER, reading);
     let common: SourceSection = keys.read(reading);
     let draft = match kind.as_deref() {
         Some("folder") => Some(folder::read(&mut keys, reading)),
+        Some("ftp") => {
+            let remote = Remote { inherited: &inherited, servers, kind: "ftp" };
+            Some(ftp::read(&mut keys, &remote, reading))
+        }
+        Some("sftp") => {
+            let remote = Remote { inherited: &inherited, servers, kind: "sftp" };
+            Some(sftp::read(&mut keys, &remote, reading))
+        }
         Some("sqlite") => Some(table::read_sqlite(&mut keys, reading)),
         Some("postgres") => Some(table::read_postgres(&mut keys, reading)),
         _ => None,

@@ -5,6 +5,7 @@ pub mod address;
 pub mod body;
 pub mod client;
 pub mod failure;
+pub mod proxy;
 pub mod signature;
 pub mod tls;
 

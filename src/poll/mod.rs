@@ -3,6 +3,7 @@
 
 pub mod action;
 pub mod ledger;
+pub mod logins;
 pub mod peek;
 pub mod plan;
 pub mod round;
@@ -10,6 +11,7 @@ pub mod route;
 pub mod schedule;
 pub mod wake;
 
+pub use logins::Logins;
 pub use peek::{Peeked, peek};
 pub use plan::SourcePlan;
 pub use round::{Poller, Round, RoundState};

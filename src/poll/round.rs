@@ -7,12 +7,13 @@ use std::time::Duration;
 
 use super::action::carry_out_due;
 use super::ledger::{PollLedger, Storing, Tally};
+use super::logins::is_spent;
 use super::plan::SourcePlan;
 use crate::change::{Key, Policy};
 use crate::clock::{Clock, Stop, Timestamp};
 use crate::error::{ErrorKind, Result};
 use crate::event::{Captures, Spool};
-use crate::source::{Accepted, Hold, HoldReason, Look, Looked, Patience, Progress, Scope, Source};
+use crate::source::{AUTH_REFUSED, Accepted, Hold, HoldReason, Look, Looked, Patience, Progress, Scope, Source};
 use crate::store::{Lease, PollEnded, Store};
 
 /// A source and everything its rounds need.
@@ -194,6 +195,10 @@ impl Poller {
                 let detail = format!("{error}; it goes on by itself when there is room");
                 RoundState::Held(Hold { reason: HoldReason::SpoolFull, detail })
             }
+            Err(error) if is_spent(error) => {
+                let detail = error.to_string().replace(AUTH_REFUSED, "");
+                RoundState::Held(Hold { reason: HoldReason::AuthRefused, detail })
+            }
             Err(error) => RoundState::Failed(error.to_string()),
         }
     }
@@ -206,8 +211,8 @@ impl Poller {
             binding: lease.binding.clone(),
             error: None,
             degraded: None,
-            // These end by themselves, and have: the look would not have begun.
-            hold: lease.hold.clone().filter(|h| !matches!(h.reason, HoldReason::Backlog | HoldReason::LocationChanged)),
+            // These end by themselves, and are found again by each look.
+            hold: lease.hold.clone().filter(|h| !ends_by_itself(h.reason)),
             waiting: 0,
             waiting_shown: None,
             accepted_used: false,
@@ -279,6 +284,10 @@ impl Poller {
         }
         self.last_state = Some(state.clone());
     }
+}
+
+const fn ends_by_itself(reason: HoldReason) -> bool {
+    matches!(reason, HoldReason::Backlog | HoldReason::LocationChanged | HoldReason::AuthRefused)
 }
 
 impl RoundState {

@@ -65,20 +65,28 @@ pub trait Source: Send {
     }
 }
 
-/// Opens a source from its settings. Nothing is connected or read before its first look.
+/// Opens a source from its settings; it asks `accounts` before each login. Nothing is connected or read before its first
+/// look.
 ///
 /// # Errors
 /// `Config` with rule and remedy, naming the source.
-pub fn open(settings: &SourceSettings, runtime: &tokio::runtime::Handle) -> Result<Box<dyn Source>> {
+pub fn open(
+    settings: &SourceSettings,
+    runtime: &tokio::runtime::Handle,
+    accounts: Arc<dyn Accounts>,
+) -> Result<Box<dyn Source>> {
     let name = &settings.name;
     let opened: Result<Box<dyn Source>> = match &settings.kind {
         SourceKind::Folder(folder) => {
             directory::FolderSource::new(name, folder, settings.max_size).map(|source| Box::new(source) as _)
         }
-        SourceKind::Ftp(_) | SourceKind::Sftp(_) => Err(Error::new(ErrorKind::Config, "not in this version")),
+        SourceKind::Ftp(ftp) => {
+            directory::FtpSource::new(name, ftp, settings.max_size, accounts).map(|source| Box::new(source) as _)
+        }
+        SourceKind::Sftp(_) => Err(Error::new(ErrorKind::Config, "not in this version")),
         SourceKind::Sqlite(sqlite) => table::SqliteSource::new(name, sqlite).map(|source| Box::new(source) as _),
         SourceKind::Postgres(postgres) => {
-            table::PostgresSource::new(name, postgres, runtime.clone()).map(|source| Box::new(source) as _)
+            table::PostgresSource::new(name, postgres, runtime.clone(), accounts).map(|source| Box::new(source) as _)
         }
     };
     opened.map_err(|e| e.while_doing(format!("source.{name}")))
@@ -102,6 +110,18 @@ impl Finding {
     }
 }
 
+impl Verdict {
+    /// The word in `doctor --json`.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Works => "works",
+            Self::Absent => "absent",
+            Self::Problem => "problem",
+            Self::Note => "note",
+        }
+    }
+}
+
 /// How something that `doctor` tried went.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
@@ -115,14 +135,19 @@ pub enum Verdict {
     Note,
 }
 
+/// How the text of an error begins that holds a source until its secret changes.
+pub const AUTH_REFUSED: &str = "auth_refused: ";
+
 /// Who may try to log in, and how often: a refused login is tried at most twice with the same secret, across restarts
 /// and over all sources of the account, because partners lock accounts.
 pub trait Accounts: Send + Sync + std::fmt::Debug {
     /// Asked before each attempt, and counted durably before it is made, so that a crash can't make a third one.
-    /// `account` is `ftp://user@host:port`; `secret` is never kept, only a salted digest of it.
+    /// `account` is `ftp://user@host:port`; `secret` is never kept, only a salted digest of it. While two attempts with it
+    /// are under way this waits for one of them to end: it blocks its thread, so it must not be called in a spawned task.
     ///
     /// # Errors
-    /// `Denied` with the hold's text when this secret was refused too often; nothing may be sent then.
+    /// `Denied` with the hold's text, which begins with [`AUTH_REFUSED`], when this secret was refused too often; nothing may
+    /// be sent then. Passed on as it is, also with facts around it, it holds the source.
     fn attempt(&self, account: &str, secret: &[u8]) -> Result<()>;
 
     /// The login succeeded: earlier attempts don't count any more.
@@ -130,6 +155,12 @@ pub trait Accounts: Send + Sync + std::fmt::Debug {
 
     /// The attempt ended before the server judged the secret (connection lost, 421): it does not count.
     fn unanswered(&self, account: &str, secret: &[u8]);
+
+    /// The server refused the secret. Without it the attempt counts all the same, but others of the account wait until it
+    /// is certain that it is not under way any more.
+    fn refused(&self, account: &str, secret: &[u8]) {
+        let _ = (account, secret);
+    }
 }
 
 /// What a source's state is bound to.

@@ -5,10 +5,12 @@
 //! row leases and epochs) can stand behind them; one conformance suite in `tests/` runs against every implementation.
 
 pub mod lock;
+pub mod logins;
 pub mod records;
 pub mod settings;
 pub mod sqlite;
 
+pub use logins::{Login, LoginBook, LoginStep, LoginTurn};
 pub use records::Records;
 
 use std::time::Duration;
@@ -42,7 +44,7 @@ pub trait Memory {
 }
 
 /// The writing side of the store. Every method is one durable step; all block.
-pub trait Store: Memory + Send + Sync {
+pub trait Store: Memory + LoginBook + Send + Sync {
     /// Makes sure these sinks and sources exist, applies `was`, and marks deliveries to sinks not named as dead
     /// (`sink_gone`). Called once at start with the whole configuration.
     fn register(&self, sources: &[SourceRegistration], sinks: &[SinkName], now: Timestamp) -> Result<()>;

@@ -4,6 +4,7 @@ mod bad_files;
 mod defaults;
 mod examples;
 mod files;
+mod remote;
 mod secrets;
 mod shown;
 

@@ -9,6 +9,7 @@ mod explained;
 mod growing;
 mod independent;
 mod limits;
+mod lockout;
 mod looking;
 mod memory;
 mod ordered;

@@ -1,6 +1,7 @@
 //! The conformance suite of stores: every implementation passes all of it. A new one adds a line to [`each_store`].
 
 mod actions;
+mod logins;
 mod operating;
 mod pages;
 mod queue;

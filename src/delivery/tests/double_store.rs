@@ -13,8 +13,8 @@ use crate::setting::{SinkName, SourceName};
 use crate::source::{ActionOrder, Block};
 use crate::store::Memory;
 use crate::store::{
-    ActionEnded, Claim, Claiming, CommitPage, DueAction, Keeping, Kept, Lease, Operation, PollEnded, Records, Settled,
-    SinkHold, SourceRegistration, State, Store,
+    ActionEnded, Claim, Claiming, CommitPage, DueAction, Keeping, Kept, Lease, Login, LoginBook, LoginStep, LoginTurn,
+    Operation, PollEnded, Records, Settled, SinkHold, SourceRegistration, State, Store,
 };
 
 #[derive(Debug, Default)]
@@ -208,6 +208,12 @@ impl Inner {
             }
         }
         due
+    }
+}
+
+impl LoginBook for DoubleStore {
+    fn login(&self, _: &Login<'_>, _: LoginStep, _: Timestamp) -> Result<LoginTurn> {
+        Ok(LoginTurn::Go)
     }
 }
 

@@ -3,6 +3,7 @@
 
 use sha2::{Digest, Sha256};
 
+use super::coarse::{Coarse, agree, is_exact};
 use super::filter::PRIVATE_PREFIX;
 use super::place::{Directory, Found, Renamed, Shape, join, split};
 use super::reading::fingerprint_now;
@@ -20,6 +21,8 @@ const NUMBERS_MAX: u32 = 10_000;
 /// # Errors
 /// A step failed for now; the file is under its own name again, or under its private one, where the next try finds it.
 pub fn act(directory: &dyn Directory, order: &ActionOrder) -> Result<Acted> {
+    let coarse = Coarse(directory);
+    let directory: &dyn Directory = if directory.is_remote() { &coarse } else { directory };
     let target = match &order.action {
         Action::Delete => None,
         Action::Move(path) => match checked(path, order.key.name()) {
@@ -27,10 +30,11 @@ pub fn act(directory: &dyn Directory, order: &ActionOrder) -> Result<Acted> {
             None => return Ok(Acted::Impossible(format!("\"{}\" is not a path below the root", shown(path)))),
         },
     };
-    let acting = Acting { directory, order, private: private_path(order), target };
+    let acting = Acting { directory, order, private: private_path(order.key.as_bytes(), order.fingerprint), target };
     // A private name is left from a try that was cut off: it goes on from there.
     if let Some(found) = acting.file_at(&acting.private)? {
-        let timely = (found.tuple.size, found.tuple.mtime_ns) == (order.tuple.size, order.tuple.mtime_ns);
+        let same = (found.tuple.size, found.tuple.mtime_ns) == (order.tuple.size, order.tuple.mtime_ns);
+        let timely = same && is_exact(&found.tuple) && is_exact(&order.tuple);
         let ordered = timely || acting.holds(&acting.private)?;
         return if ordered { acting.finish(found.tuple) } else { acting.put_back() };
     }
@@ -59,7 +63,9 @@ impl Acting<'_> {
 
     /// Whether a file is the ordered version: by its tuple, or, when only its rights or times were touched, by its content.
     fn is_ordered(&self, found: &Found) -> Result<bool> {
-        if found.tuple == self.order.tuple {
+        let ordered = &self.order.tuple;
+        // A time to the minute can't tell the version from one written a moment later: its content must.
+        if agree(&found.tuple, ordered) && is_exact(&found.tuple) && is_exact(ordered) {
             return Ok(true);
         }
         Ok(found.tuple.size == self.order.tuple.size && self.holds(self.order.key.as_bytes())?)
@@ -169,12 +175,12 @@ impl Acting<'_> {
 }
 
 /// The name a file has while it is acted upon. The same order finds it again after a crash.
-fn private_path(order: &ActionOrder) -> Vec<u8> {
+pub(super) fn private_path(path: &[u8], fingerprint: Fingerprint) -> Vec<u8> {
     let mut hash = Sha256::new();
-    hash.update(order.key.as_bytes());
-    hash.update(order.fingerprint.0);
+    hash.update(path);
+    hash.update(fingerprint.0);
     let hex = Fingerprint(hash.finalize().into()).to_hex();
-    join(split(order.key.as_bytes()).0, &[PRIVATE_PREFIX, &hex.as_bytes()[..24]].concat())
+    join(split(path).0, &[PRIVATE_PREFIX, &hex.as_bytes()[..24]].concat())
 }
 
 /// `name.ext`, `name-2.ext`, `name-3.ext` and so on.

@@ -185,7 +185,7 @@ fn targets_outside_the_root_are_impossible() {
 fn a_writer_that_comes_between_the_two_looks_gets_its_file_back() {
     let scene = Scene::new();
     let order = scene.order("a", "A", Action::Delete);
-    let private = String::from_utf8(private_path(&order)).expect("plain");
+    let private = String::from_utf8(private_path(order.key.as_bytes(), order.fingerprint)).expect("plain");
     scene.directory.rename_new(b"a", private.as_bytes()).expect("rename");
     scene.write(&private, "A and more");
     assert_eq!(scene.act(&order), Acted::OtherVersion);

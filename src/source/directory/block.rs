@@ -20,6 +20,8 @@ impl Flags {
     const FILTERED: u8 = 1 << 2;
     const REMEMBERED: u8 = 1 << 3;
     const PASSED: u8 = 1 << 4;
+    const MISSED: u8 = 1 << 5;
+    const UNSURE: u8 = 1 << 6;
 
     /// A file that has had its event.
     pub const TOLD: Self = Self(0);
@@ -46,6 +48,31 @@ impl Flags {
     /// A file that is settled without an event: refused, or empty and ignored. An edit of the filters tries it again.
     pub const fn passed() -> Self {
         Self(Self::PASSED)
+    }
+
+    /// The same, not found by the last complete listing of a remote place; the next one decides.
+    pub const fn missed(self) -> Self {
+        Self(self.0 | Self::MISSED)
+    }
+
+    /// The same, read before the unit of its time was over: it is read once more.
+    pub const fn unsure(self) -> Self {
+        Self(self.0 | Self::UNSURE)
+    }
+
+    /// Whether the last complete listing did not have it.
+    pub const fn is_missed(self) -> bool {
+        self.0 & Self::MISSED != 0
+    }
+
+    /// Whether it is to be read once more.
+    pub const fn is_unsure(self) -> bool {
+        self.0 & Self::UNSURE != 0
+    }
+
+    /// Whether the next look must find it different, whatever its tuple says.
+    pub const fn is_open(self) -> bool {
+        self.0 & (Self::MISSED | Self::UNSURE) != 0
     }
 
     /// What it is.

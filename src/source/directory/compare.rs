@@ -2,10 +2,12 @@
 //! nothing allocated; from the first difference on, known entries are found by name. What a difference means is `settle`.
 
 use super::block::{Flags, Settled};
+use super::coarse::{agree, tells_time};
 use super::filter::Filters;
 use super::findings::{Finding, Findings};
 use super::place::{Found, Listed, Shape, join};
 use super::segment::{Index, LOOSE, Numbered, Segment, Walk};
+use super::shift::Shifting;
 use crate::change::Key;
 use crate::error::Result;
 use crate::source::{Ledger, WAITING_SHOWN_MAX};
@@ -63,6 +65,7 @@ pub struct Comparison<'a, 'w, 'l> {
     /// Whether known entries are gone: what is said of them comes last, so no block may be committed before.
     lost: bool,
     apart: Option<Apart<'a>>,
+    shift: Shifting,
     findings: &'w mut Findings,
     tally: &'w mut Tally,
     ledger: &'w mut (dyn Ledger + 'l),
@@ -90,7 +93,18 @@ pub enum Outcome {
     Different {
         /// Whether known entries came in their known order, none missing.
         in_order: bool,
+        /// By how much the times of all files moved, when that is the only difference: a clock was set, not a file changed.
+        shift: Option<i64>,
     },
+}
+
+/// How far a listing came.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// To its end.
+    Whole,
+    /// It is not proven that it came to its end.
+    Doubtful,
 }
 
 impl<'a, 'w, 'l> Comparison<'a, 'w, 'l> {
@@ -103,9 +117,22 @@ impl<'a, 'w, 'l> Comparison<'a, 'w, 'l> {
         (findings, tally, ledger): (&'w mut Findings, &'w mut Tally, &'w mut (dyn Ledger + 'l)),
     ) -> Result<Self> {
         let walk = segment.walk();
-        let (in_step, known, lost, apart) = (0, 0, false, None);
-        let mut new =
-            Self { folder, segment, filters, manner, walk, in_step, known, lost, apart, findings, tally, ledger };
+        let (in_step, known, lost, apart, shift) = (0, 0, false, None, Shifting::default());
+        let mut new = Self {
+            folder,
+            segment,
+            filters,
+            manner,
+            walk,
+            in_step,
+            known,
+            lost,
+            apart,
+            shift,
+            findings,
+            tally,
+            ledger,
+        };
         if manner != Manner::Trusting || segment.has_loose() {
             new.part()?;
         }
@@ -121,6 +148,7 @@ impl<'a, 'w, 'l> Comparison<'a, 'w, 'l> {
                 Some(known) if known.name == listed.name && is_same(&known, &listed.found) => {
                     self.in_step += 1;
                     self.known += u64::from(known.flags.is_known_file());
+                    self.shift.stands |= known.flags.is_known_file() && tells_time(&known.tuple);
                     if known.flags == Flags::of(Shape::Folder) {
                         self.enter(listed.name, true);
                     }
@@ -132,10 +160,10 @@ impl<'a, 'w, 'l> Comparison<'a, 'w, 'l> {
         self.search(listed)
     }
 
-    /// Ends a listing that reached its end.
-    pub fn finish(mut self) -> Result<Outcome> {
+    /// Ends a listing that reached its end. Of a doubtful one nothing follows for entries that were not listed.
+    pub fn finish(mut self, ended: Ended) -> Result<Outcome> {
         if self.apart.is_none() {
-            if self.walk.next_entry()?.is_none() {
+            if ended == Ended::Doubtful || self.walk.next_entry()?.is_none() {
                 self.tally.known += self.known;
                 return Ok(Outcome::Alike);
             }
@@ -145,12 +173,21 @@ impl<'a, 'w, 'l> Comparison<'a, 'w, 'l> {
         self.end_run()?;
         let mut apart = self.apart.take().expect("part() was called");
         for number in (0..apart.listing.count()).filter(|number| !apart.seen[*number]) {
+            if ended == Ended::Doubtful {
+                self.lost = true;
+                self.findings.push(Finding::Same { first: number, count: 1 }, self.ledger)?;
+                continue;
+            }
             apart.differs = true;
             let entry = apart.listing.entry(number)?;
             self.gone(number, &entry)?;
         }
         self.tally.known += self.known;
-        Ok(if apart.differs { Outcome::Different { in_order: apart.in_order && !self.lost } } else { Outcome::Alike })
+        if !apart.differs {
+            return Ok(Outcome::Alike);
+        }
+        let shift = if ended == Ended::Whole { self.shift.by_ns() } else { None };
+        Ok(Outcome::Different { in_order: apart.in_order && !self.lost, shift })
     }
 
     /// Gives up the common step: what was passed so far becomes a run of same entries.
@@ -254,11 +291,16 @@ impl<'a, 'w, 'l> Comparison<'a, 'w, 'l> {
             return self.same(number);
         }
         self.tally.changed += u64::from(known.flags.shape() == Shape::File);
+        if known.flags.shape() == Shape::File {
+            self.shift.changed(&known.tuple, &listed.found.tuple);
+        }
         self.add(Finding::Changed { number, tuple: listed.found.tuple })
     }
 
     fn same(&mut self, number: usize) -> Result<()> {
         let apart = self.apart.as_mut().expect("part() was called");
+        let known = apart.listing.entry(number)?;
+        self.shift.stands |= known.flags.is_known_file() && tells_time(&known.tuple);
         if number != apart.run.0 + apart.run.1 || apart.run.1 == 0 {
             self.end_run()?;
             self.apart.as_mut().expect("part() was called").run = (number, 1);
@@ -335,7 +377,7 @@ fn is_same(known: &Settled<'_>, found: &Found) -> bool {
     known.flags.shape() == found.shape
         && match found.shape {
             _ if known.flags.is_filtered() => true,
-            Shape::File => known.tuple == found.tuple,
+            Shape::File => !known.flags.is_open() && agree(&known.tuple, &found.tuple),
             Shape::Folder => known.tuple.inode == found.tuple.inode,
             Shape::Other => true,
         }

@@ -50,9 +50,9 @@ fn compare(known: &Files, listed: &Files, per_block: usize) -> (Outcome, Said, T
         };
         comparison.entry(Listed { name: &name(*number), found }).expect("sound");
     }
-    let outcome = comparison.finish().expect("sound");
+    let outcome = comparison.finish(Ended::Whole).expect("sound");
     let state = FolderState::Listed;
-    let section = NewSection { folder: b"", tick: Duration::ZERO, state, in_order: true, damaged: false };
+    let section = NewSection { folder: b"", tick: Duration::ZERO, state, in_order: true, damaged: false, shift: None };
     findings.close(0, section, None);
     let mut reader = findings.read(&findings.sections()[0]);
     let (mut said, number) = (Said::default(), |entry: usize| known[entry].0);
@@ -116,6 +116,6 @@ proptest! {
         listed.insert(at.index(listed.len() + 1), (999, 0));
         let (outcome, said, _) = compare(&known, &listed, per_block);
         prop_assert!(said.changed.is_empty() && said.new.len() == 1 && said.gone.len() <= 1);
-        prop_assert_eq!(outcome, Outcome::Different { in_order: said.gone.is_empty() });
+        prop_assert_eq!(outcome, Outcome::Different { in_order: said.gone.is_empty(), shift: None });
     }
 }

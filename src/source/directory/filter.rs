@@ -7,6 +7,7 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use super::claim::Claim;
 use super::place::split;
 use super::sidecar::Sidecar;
 use crate::error::{Error, ErrorKind, Result};
@@ -25,6 +26,7 @@ pub struct Filters {
     /// Beginnings of folder paths that after-actions move into.
     moved_into: Vec<Vec<u8>>,
     recursive: bool,
+    claim: Option<Claim>,
     canonical: String,
 }
 
@@ -52,8 +54,21 @@ impl Filters {
             sidecars: sidecars.collect::<Result<_>>()?,
             moved_into: [&settings.on_delivered, &settings.on_dead].into_iter().filter_map(moved_into).collect(),
             recursive: settings.recursive,
+            claim: None,
             canonical: canonical(settings, max_size),
         })
+    }
+
+    /// The same, for a source that claims its files: claimed ones belong as they did before.
+    #[must_use]
+    pub fn claiming(self, claim: Claim) -> Self {
+        let canonical = format!("{} claim {}", self.canonical, crate::change::key::shown(&claim.path_of(b"*")));
+        Self { claim: Some(claim), canonical, ..self }
+    }
+
+    /// Where claimed files are.
+    pub fn claim(&self) -> Option<&Claim> {
+        self.claim.as_ref()
     }
 
     /// Whatever decides which entries belong, as text.
@@ -77,6 +92,12 @@ impl Filters {
         if name.starts_with(PRIVATE_PREFIX) {
             return Some("is a file of ours in the middle of an after-action".into());
         }
+        let claim = self.claim.as_ref().filter(|claim| claim.below(path).is_some());
+        let path = match claim.map(|claim| claim.key_of(path)) {
+            None => path,
+            Some(Some(key)) => key,
+            Some(None) => return Some("lies in the claim folder under a name that is none of ours".into()),
+        };
         if let Some(sidecar) = self.sidecars.iter().find(|sidecar| sidecar.is_named(path)) {
             return Some(format!("is a sidecar by \"{}\"", sidecar.as_str()));
         }
@@ -92,6 +113,7 @@ impl Filters {
 
     /// Why the folder at `path` is not entered, judged by itself; `None` when it is.
     pub fn why_not_folder(&self, path: &[u8]) -> Option<String> {
+        let path = self.claim.as_ref().and_then(|claim| claim.below(path)).unwrap_or(path);
         if path.is_empty() {
             return None;
         }

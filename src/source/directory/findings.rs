@@ -69,6 +69,8 @@ pub struct Section {
     pub in_order: bool,
     /// Whether the known listing was damaged and is written anew.
     pub damaged: bool,
+    /// By how much the times of all files moved, when nothing else differs.
+    pub shift: Option<i64>,
     from: u64,
     to: u64,
 }
@@ -140,6 +142,7 @@ impl Findings {
             state: section.state,
             in_order: section.in_order,
             damaged: section.damaged,
+            shift: section.shift,
             from,
             to: self.position(),
         };
@@ -188,6 +191,8 @@ pub struct NewSection<'a> {
     pub in_order: bool,
     /// See [`Section`].
     pub damaged: bool,
+    /// See [`Section`].
+    pub shift: Option<i64>,
 }
 
 /// Reads findings back.
@@ -305,6 +310,7 @@ mod tests {
             state: FolderState::Listed,
             in_order: true,
             damaged: false,
+            shift: None,
         };
         for i in 0..20_000 {
             let flags = Flags::of(Shape::File).filtered();

@@ -1,7 +1,6 @@
 //! The `folder` source: a local folder, followed by the tracker and woken by the kernel.
 
-use super::action;
-use super::local::LocalFolder;
+use super::local::{LocalFolder, health};
 use super::place::Directory;
 use super::tracker::Tracker;
 use super::watch;
@@ -9,7 +8,7 @@ use crate::change::{Key, Nature};
 use crate::error::Result;
 use crate::setting::{ByteCount, SourceName};
 use crate::source::settings::FolderSettings;
-use crate::source::{Acted, ActionOrder, Binding, Ledger, Look, Looked, Source, Wake};
+use crate::source::{Acted, ActionOrder, Binding, Finding, Ledger, Look, Looked, Source, Verdict, Wake};
 
 use std::sync::Arc;
 
@@ -57,6 +56,16 @@ impl Source for FolderSource {
         self.tracker.probe(&mut self.directory)
     }
 
+    fn examine(&mut self) -> Result<Vec<Finding>> {
+        let mut findings = health::examine(&mut self.directory, &self.tracker.rules.filters, self.watches)?;
+        let probed = self.tracker.probe(&mut self.directory)?.into_iter().enumerate();
+        findings.extend(probed.map(|(at, line)| match at {
+            0 => Finding::new("folder", Verdict::Works, line),
+            _ => Finding::new("after-actions", Verdict::Problem, line),
+        }));
+        Ok(findings)
+    }
+
     fn explain(&mut self, key: &Key) -> Result<Vec<String>> {
         self.directory.arrive()?;
         self.tracker.explain(&self.directory, key)
@@ -71,7 +80,7 @@ impl Source for FolderSource {
 
     fn act(&mut self, order: &ActionOrder) -> Result<Acted> {
         self.directory.arrive()?;
-        action::act(&self.directory, order)
+        self.tracker.act(&self.directory, order)
     }
 }
 
@@ -90,6 +99,18 @@ mod tests {
         let binding = source(std::path::Path::new("/srv/drop")).binding();
         assert_eq!(binding.location, "/srv/drop");
         assert!(binding.filters.contains("\"include\":[]"), "{}", binding.filters);
+    }
+
+    #[test]
+    fn an_examination_says_what_the_disk_is_and_whether_wake_ups_come() {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        std::fs::create_dir_all(folder.path().join("a/b")).expect("make");
+        let findings = source(folder.path()).examine().expect("examined");
+        let topics: Vec<&str> = findings.iter().map(|finding| finding.topic.as_str()).collect();
+        assert_eq!(topics, ["file system", "wake-ups", "folder"]);
+        assert!(findings[1].detail.contains("3 folders") || findings[1].verdict != Verdict::Works, "{findings:?}");
+        let gone = source(&folder.path().join("none")).examine().expect_err("nothing is there");
+        assert_eq!(gone.kind(), crate::error::ErrorKind::NotFound);
     }
 
     #[test]

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::block::Flags;
+use super::claim::Claim;
+use super::coarse::{agree, is_unit_over, modified};
 use super::filter::Filters;
 use super::pairing::{Missing, Pairs};
 use super::place::{Directory, Shape};
@@ -13,11 +15,10 @@ use super::reading::{Reading, Whole, read_small};
 use super::sidecar::{Checksum, Sidecar, parse_checksum};
 use crate::change::key::shown;
 use crate::change::{Absence, Entry, Facts, Fingerprint, Key, Known, Presence, Sight, Tuple, Version};
-use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::setting::ByteCount;
 use crate::source::settings::{DirectorySettings, Empty};
-use crate::source::{Look, Patience};
+use crate::source::{Look, Patience, Scope};
 
 /// A checksum file is at most this large; one for a whole folder of files fits.
 const CHECKSUM_BYTES_MAX: u64 = 1 << 20;
@@ -50,6 +51,15 @@ impl Rules {
         })
     }
 
+    /// The same, with files claimed before they are read.
+    ///
+    /// # Errors
+    /// As [`Rules::new`].
+    pub fn claiming(self, claim: Claim) -> Result<Self> {
+        let filters = Filters::new(&self.settings, self.max_size)?.claiming(claim);
+        Ok(Self { filters: Arc::new(filters), ..self })
+    }
+
     /// How long a file must stand still.
     pub fn stable_for(&self) -> Duration {
         self.settings.stable_for.duration()
@@ -69,6 +79,8 @@ pub struct Seen<'a> {
     pub was: Option<(Flags, Tuple)>,
     /// Its row.
     pub known: Option<&'a Known>,
+    /// Where it is, when it was claimed.
+    pub place: Option<&'a [u8]>,
 }
 
 /// What is decided about a file.
@@ -97,6 +109,10 @@ pub struct Candidate {
     pub checksum: Option<Checksum>,
     /// What must be remembered of it first, because it has no row.
     pub remembered: Option<Tuple>,
+    /// Where it is, when it was claimed by an earlier look.
+    pub place: Option<Vec<u8>>,
+    /// The version told last, whether it is there or not.
+    pub last: Option<(Tuple, Fingerprint)>,
     checksum_tuple: Option<Tuple>,
     note: Box<[u8]>,
     /// Set when its marker was used before: only unchanged content is taken.
@@ -148,18 +164,33 @@ impl<'a> Judge<'a> {
     pub fn judge(&mut self, seen: &Seen<'_>) -> Result<Judged> {
         let present = seen.known.filter(|known| known.presence == Presence::Present);
         let remembered = seen.was.filter(|(flags, _)| flags.is_remembered() && seen.known.is_none()).map(|(_, t)| t);
-        if present.is_some_and(|known| known.tuple == Some(seen.tuple)) {
+        let is_now = |known: &Known| known.tuple.is_some_and(|tuple| agree(&tuple, &seen.tuple));
+        if seen.place.is_some() {
+            return Ok(match seen.known {
+                // It was told, and waits for its after-action.
+                Some(known) if is_now(known) => Judged::Settled(Flags::TOLD, None),
+                _ if self.remembers => Judged::Settled(Flags::remembered(), None),
+                _ if self.new_held => Judged::Unready,
+                // It was ready when it was claimed.
+                _ => Judged::Read(Box::new(self.candidate(seen, None))),
+            });
+        }
+        if present.is_some_and(is_now) {
             self.room.leave(seen.key);
-            return Ok(Judged::Settled(Flags::TOLD, None));
+            return match seen.was.filter(|(flags, _)| flags.is_unsure()) {
+                None => Ok(Judged::Settled(Flags::TOLD, None)),
+                Some(_) if !is_unit_over(&seen.tuple, self.look.clock.now()) => {
+                    Ok(Judged::Settled(Flags::TOLD.unsure(), None))
+                }
+                Some(_) => self.ready(seen, None),
+            };
         }
         // Its content was never read; rights and owner are no content.
         let blind = |tuple: Tuple| Tuple { ctime_ns: 0, ..tuple };
-        if remembered.is_some_and(|tuple| blind(tuple) == blind(seen.tuple)) {
+        if remembered.is_some_and(|tuple| agree(&tuple, &seen.tuple) || blind(tuple) == blind(seen.tuple)) {
             return Ok(Judged::Settled(Flags::remembered(), None));
         }
-        if let Some(back) =
-            seen.known.filter(|known| known.presence == Presence::Absent && known.tuple == Some(seen.tuple))
-        {
+        if let Some(back) = seen.known.filter(|known| known.presence == Presence::Absent && is_now(known)) {
             let sight = Sight::Version(Box::new(version(seen.tuple, back.fingerprint, back.note.clone())));
             return Ok(Judged::Settled(Flags::TOLD, Some(sight)));
         }
@@ -191,7 +222,7 @@ impl<'a> Judge<'a> {
             Standing::Still => None,
             Standing::Since(first) => {
                 let why = match waits {
-                    Some(waits) if waits.tuple != seen.tuple => Why::Changing,
+                    Some(waits) if !agree(&waits.tuple, &seen.tuple) => Why::Changing,
                     Some(waits) if waits.why.is_timed() => waits.why.clone(),
                     _ => Why::Settling,
                 };
@@ -215,7 +246,8 @@ impl<'a> Judge<'a> {
             let sight = Sight::Refused { reason, tuple: Some(seen.tuple) };
             return Ok(Judged::Settled(Flags::passed(), Some(sight)));
         }
-        let first_tick = self.room.get(seen.key).filter(|w| w.tuple == seen.tuple).map_or(seen.tick, |w| w.first_tick);
+        let first_tick =
+            self.room.get(seen.key).filter(|w| agree(&w.tuple, &seen.tuple)).map_or(seen.tick, |w| w.first_tick);
         if size == 0 {
             match self.rules.settings.empty {
                 Empty::Deliver => {}
@@ -226,7 +258,19 @@ impl<'a> Judge<'a> {
                 }
             }
         }
-        let mut candidate = Candidate {
+        let mut candidate = self.candidate(seen, remembered);
+        let why = match self.may_be_renamed(&candidate).then_some(Why::Renaming) {
+            Some(why) => Some(why),
+            None => self.ask(seen, &mut candidate)?,
+        };
+        Ok(match why {
+            Some(why) => self.wait(seen.key, seen.tuple, first_tick, why),
+            None => Judged::Read(Box::new(candidate)),
+        })
+    }
+
+    fn candidate(&self, seen: &Seen<'_>, remembered: Option<Tuple>) -> Candidate {
+        Candidate {
             key: seen.key.clone(),
             tuple: seen.tuple,
             captures: true,
@@ -234,17 +278,25 @@ impl<'a> Judge<'a> {
             checksum: None,
             checksum_tuple: None,
             remembered,
+            place: seen.place.map(<[u8]>::to_vec),
+            last: seen.known.and_then(|known| known.tuple.zip(known.fingerprint)),
             note: Box::default(),
             only: None,
             from: self.pairs.missing_of(seen.key).or(self.room.get(seen.key).and_then(|w| w.from.as_ref())).cloned(),
-        };
-        let why = match self.ask_marker(seen, &mut candidate)? {
-            None => self.ask_checksum(seen, &mut candidate)?.or_else(|| self.known_ending(seen)),
+        }
+    }
+
+    /// Whether a missing file of a remote place, under whose name this one was told before, was missed only once so far.
+    fn may_be_renamed(&self, candidate: &Candidate) -> bool {
+        let is_listed = self.look.scope != Scope::Waiting;
+        let from = if is_listed { self.pairs.missing_of(&candidate.key) } else { candidate.from.as_ref() };
+        self.look.patience == Patience::Return && from.is_some_and(|from| !from.confirmed)
+    }
+
+    fn ask(&self, seen: &Seen<'_>, candidate: &mut Candidate) -> Result<Option<Why>> {
+        Ok(match self.ask_marker(seen, candidate)? {
+            None => self.ask_checksum(seen, candidate)?.or_else(|| self.known_ending(seen)),
             why => why,
-        };
-        Ok(match why {
-            Some(why) => self.wait(seen.key, seen.tuple, first_tick, why),
-            None => Judged::Read(Box::new(candidate)),
         })
     }
 
@@ -255,7 +307,7 @@ impl<'a> Judge<'a> {
         let found = self.directory.look(&path)?.filter(|found| found.shape == Shape::File);
         let Some(found) = found else { return Ok(Some(Why::Marker(format!("marker {name} is missing")))) };
         // One marker for a folder says nothing of what came after it.
-        let older = found.tuple.ctime_ns != 0 && found.tuple.ctime_ns < seen.tuple.ctime_ns;
+        let older = found.tuple.ctime_ns > 0 && found.tuple.ctime_ns < seen.tuple.ctime_ns;
         if marker.is_shared() && older {
             return Ok(Some(Why::Marker(format!("marker {name} is older than this file; renew it"))));
         }
@@ -301,14 +353,14 @@ impl<'a> Judge<'a> {
 
     /// Whether exactly this version waits for such a reason.
     fn waits_so(&self, seen: &Seen<'_>, fits: impl Fn(&Why) -> bool) -> bool {
-        self.room.get(seen.key).is_some_and(|waits| waits.tuple == seen.tuple && fits(&waits.why))
+        self.room.get(seen.key).is_some_and(|waits| agree(&waits.tuple, &seen.tuple) && fits(&waits.why))
     }
 
     /// Decides what is told of a file after it was read.
     pub fn conclude(&mut self, candidate: Candidate, reading: Reading) -> Result<Concluded> {
         let key = &candidate.key;
         let now = self.look.clock.tick();
-        let first_tick = self.room.get(key).filter(|w| w.tuple == candidate.tuple).map_or(now, |w| w.first_tick);
+        let first_tick = self.room.get(key).filter(|w| agree(&w.tuple, &candidate.tuple)).map_or(now, |w| w.first_tick);
         match reading {
             Reading::Whole(whole) => match self.flaw(&candidate, &whole) {
                 Some(why) => {
@@ -336,6 +388,11 @@ impl<'a> Judge<'a> {
         }
     }
 
+    /// Whether files are claimed before they are read: `peek` changes nothing.
+    pub fn claims(&self) -> bool {
+        self.rules.filters.claim().is_some() && self.look.patience == Patience::Return
+    }
+
     /// What a version that was read lacks.
     fn flaw(&self, candidate: &Candidate, whole: &Whole) -> Option<Why> {
         if let Some((only, text)) = &candidate.only
@@ -354,9 +411,14 @@ impl<'a> Judge<'a> {
 
     fn whole(&mut self, candidate: Candidate, whole: Whole) -> Result<Concluded> {
         self.room.leave(&candidate.key);
-        let mut version = version(candidate.tuple, Some(whole.fingerprint), candidate.note);
+        let mut version = version(whole.tuple, Some(whole.fingerprint), candidate.note);
         version.content = whole.content;
-        let mut concluded = Concluded { flags: Some(Flags::TOLD), ..Concluded::default() };
+        if let Facts::File { size, .. } = &mut version.facts {
+            *size = whole.bytes;
+        }
+        let is_over = is_unit_over(&candidate.tuple, self.look.clock.now());
+        let flags = if is_over { Flags::TOLD } else { Flags::TOLD.unsure() };
+        let mut concluded = Concluded { flags: Some(flags), ..Concluded::default() };
         concluded.remembered.extend(candidate.remembered.map(|tuple| (candidate.key.clone(), tuple)));
         let from = candidate.from.filter(|from| from.is_now(&candidate.tuple, whole.fingerprint));
         if let Some(from) = from
@@ -368,7 +430,13 @@ impl<'a> Judge<'a> {
             }
             concluded.entries.push(Entry { key: from.key, sight: Sight::Gone(Absence::ByUs) });
         }
-        concluded.entries.insert(0, Entry { key: candidate.key, sight: Sight::Version(Box::new(version)) });
+        let key = candidate.key;
+        if self.claims() {
+            // It is under its name no more: what comes under that name next is a new file.
+            concluded.entries.push(Entry { key: key.clone(), sight: Sight::Gone(Absence::ByUs) });
+            concluded.flags = concluded.flags.filter(|_| candidate.place.is_some());
+        }
+        concluded.entries.insert(0, Entry { key, sight: Sight::Version(Box::new(version)) });
         Ok(concluded)
     }
 
@@ -377,7 +445,7 @@ impl<'a> Judge<'a> {
         self.unreadable.0 += 1;
         self.unreadable.1.get_or_insert_with(|| reason.clone());
         let why = Why::Unreadable(reason.clone());
-        let said = self.room.get(&candidate.key).is_some_and(|w| w.tuple == candidate.tuple && w.why == why);
+        let said = self.room.get(&candidate.key).is_some_and(|w| agree(&w.tuple, &candidate.tuple) && w.why == why);
         self.wait(&candidate.key, candidate.tuple, first_tick, why);
         let sight = Sight::Refused { reason: format!("cannot be read: {reason}"), tuple: Some(candidate.tuple) };
         let entry = Entry { key: candidate.key, sight };
@@ -388,7 +456,7 @@ impl<'a> Judge<'a> {
 fn version(tuple: Tuple, fingerprint: Option<Fingerprint>, note: Box<[u8]>) -> Version {
     Version {
         fingerprint,
-        facts: Facts::File { size: tuple.size, modified: Some(Timestamp::from_nanos(tuple.mtime_ns)) },
+        facts: Facts::File { size: tuple.size, modified: modified(&tuple) },
         content: None,
         tuple: Some(tuple),
         note,

@@ -11,7 +11,8 @@ use crate::error::Result;
 /// Tells what is still known below folders that vanished: events committed before a crash kept their segment from being
 /// written.
 pub fn tell_vanished(settling: &mut Settling<'_>, vanished: &[Vec<u8>]) -> Result<()> {
-    for folder in vanished {
+    // What keeps entries may come back: a remote place missed it once.
+    for folder in vanished.iter().filter(|folder| !settling.keeping.contains(*folder)).collect::<Vec<_>>() {
         settling.pages.flush(settling.ledger)?;
         each_missing(settling, &join(folder, b""), &mut tell_gone)?;
     }

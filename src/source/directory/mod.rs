@@ -5,22 +5,27 @@
 //!
 //! 1. [`place`]: what a directory can do; [`local`] is the one on this machine
 //! 2. [`scan`], [`ahead`]: every folder of the scope is listed and, by [`compare`], held against its known listing
-//!    ([`segment`], made of [`block`]s); what differs goes into [`findings`]. [`filter`] says what belongs
+//!    ([`segment`], made of [`block`]s); what differs goes into [`findings`]. [`filter`] says what belongs, [`coarse`] and
+//!    [`shift`] which times of remote places agree
 //! 3. [`tracker`]: the brakes, once it is known how much is new and gone ([`removal`]); [`pairing`] finds renamed files
 //! 4. [`settle`]: folder by folder [`judge`] decides which files are ready ([`readiness`], [`sidecar`]), [`reading`] hashes
 //!    and captures them, [`pages`] commit them, and [`recut`] writes the known listing behind them
 //! 5. [`visit`]: between polls, only what waits; [`leftovers`]: what is known and no listing leads to
 //!
-//! [`listing`] reads what FTP servers list. [`action`] moves and deletes delivered files, [`watch`] says when it is worth looking, [`explain`] says why.
+//! [`claim`] takes files away before they are read, [`action`] moves and deletes delivered ones, [`watch`] says when it is worth
+//! looking, [`explain`] says why. [`listing`] reads what FTP servers list, [`ftp`] is a folder on such a server.
 
 pub mod action;
 pub mod ahead;
 pub mod block;
+pub mod claim;
+pub mod coarse;
 pub mod compare;
 pub mod explain;
 pub mod filter;
 pub mod findings;
 pub mod folder;
+pub mod ftp;
 pub mod judge;
 pub mod leftovers;
 pub mod listing;
@@ -35,6 +40,7 @@ pub mod removal;
 pub mod scan;
 pub mod segment;
 pub mod settle;
+pub mod shift;
 pub mod sidecar;
 #[cfg(test)]
 mod testing;
@@ -46,3 +52,4 @@ pub mod visit;
 pub mod watch;
 
 pub use folder::FolderSource;
+pub use ftp::FtpSource;

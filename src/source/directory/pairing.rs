@@ -29,6 +29,8 @@ pub struct Missing {
     pub fingerprint: Option<Fingerprint>,
     /// Whether it has no row.
     pub remembered: bool,
+    /// Whether it counts as gone: a remote place must miss it in two complete listings in a row.
+    pub confirmed: bool,
 }
 
 impl Missing {
@@ -67,7 +69,7 @@ impl Pairs {
 
     /// Pairs what is missing with what is new.
     pub fn find(directory: &dyn Directory, findings: &Findings, ledger: &mut dyn Ledger, stop: &Stop) -> Result<Self> {
-        let missing = load_missing(findings, ledger)?;
+        let missing = load_missing(findings, directory.is_remote(), ledger)?;
         if missing.is_empty() || missing.len() > MISSING_MAX {
             return Ok(Self::default());
         }
@@ -142,7 +144,7 @@ impl Pairs {
     }
 }
 
-fn load_missing(findings: &Findings, ledger: &mut dyn Ledger) -> Result<Vec<Missing>> {
+fn load_missing(findings: &Findings, is_remote: bool, ledger: &mut dyn Ledger) -> Result<Vec<Missing>> {
     let mut missing = Vec::new();
     each_gone(findings, ledger, &mut |files: Vec<(GoneFile, Option<crate::change::Known>)>| {
         for (file, known) in files {
@@ -152,6 +154,7 @@ fn load_missing(findings: &Findings, ledger: &mut dyn Ledger) -> Result<Vec<Miss
                     tuple: file.tuple,
                     fingerprint: known.as_ref().and_then(|known| known.fingerprint),
                     remembered: known.is_none(),
+                    confirmed: !is_remote || file.flags.is_missed(),
                 });
             }
         }

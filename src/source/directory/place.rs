@@ -27,6 +27,12 @@ pub trait Directory: Send + Sync {
         2
     }
 
+    /// Whether listed sizes are not those of the contents (text transfer, record files): two equal fetches then prove that
+    /// one was whole.
+    fn verifies_twice(&self) -> bool {
+        false
+    }
+
     /// Whether a second folder can be listed at the same time for less than twice the time.
     fn lists_in_parallel(&self) -> bool {
         false

@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use super::coarse::agree;
 use super::filter::Filters;
 use super::pairing::Missing;
 use crate::change::{Key, Tuple};
@@ -25,6 +26,8 @@ pub enum Why {
     Changing,
     /// It has 0 bytes, and `empty = "wait"`.
     Empty,
+    /// It may be a missing file of a remote place under a new name.
+    Renaming,
     /// Its marker is missing, used or older; the text says which.
     Marker(String),
     /// Its checksum file is missing or does not fit; read again when either changes.
@@ -46,6 +49,7 @@ impl Why {
         match self {
             Self::Settling => format!("must stand still for {}", crate::setting::Interval::from(stable_for)),
             Self::Changing => "still changing".into(),
+            Self::Renaming => "may be a renamed file; the next complete listing decides".into(),
             Self::Empty => "has 0 bytes, and empty = \"wait\"".into(),
             Self::Marker(text) | Self::Checksum { text, .. } | Self::Ending(text) => text.clone(),
             Self::Unreadable(reason) => format!("cannot be read: {reason}"),
@@ -93,7 +97,7 @@ pub fn standing(
     now: Duration,
     stable_for: Duration,
 ) -> Standing {
-    let first = waits.filter(|waits| waits.tuple == *tuple).map_or(looked, |waits| waits.first_tick);
+    let first = waits.filter(|waits| agree(&waits.tuple, tuple)).map_or(looked, |waits| waits.first_tick);
     if now.saturating_sub(first) >= stable_for { Standing::Still } else { Standing::Since(first) }
 }
 

@@ -1,4 +1,4 @@
-//! Reads files once: hashed, captured and held against the tuple that was looked at, on two threads when there is much.
+//! Reads files once: hashed, captured and held against the tuple that was looked at, on several threads when there is much.
 //! Which files are read, and what is told of them, is `judge` and `settle`.
 
 use std::io::Read;
@@ -7,6 +7,8 @@ use std::sync::Mutex;
 use md5::Md5;
 use sha2::{Digest, Sha256};
 
+use super::claim::{self, Claimed, Claiming};
+use super::coarse::{agree, agree_across_zones, is_exact};
 use super::place::{Directory, OpenFile};
 use super::readiness::ENDING_BYTES_MAX;
 use super::sidecar::Checksum;
@@ -19,18 +21,22 @@ use crate::source::Progress;
 /// Read at once.
 const BUFFER_BYTES: usize = 1 << 20;
 
-/// Threads that read at the same time, this one included.
-const READERS_MAX: usize = 2;
-
-/// Below both of these a second thread costs more than it brings.
+/// Below both of these a second thread costs more than it brings, where reading asks no other machine.
 const FEW_FILES: usize = 16;
 const FEW_BYTES: u64 = 512 * 1024;
+
+/// A text may grow this much over its listed size when it is transferred.
+const TEXT_GROWTH_MAX: u64 = 8;
+/// Whatever its listed size, so much of a text is read.
+const TEXT_BYTES_MIN: u64 = 64 << 20;
 
 /// A file to be read.
 #[derive(Debug)]
 pub struct Order<'a> {
     /// Its path.
     pub path: &'a [u8],
+    /// How it is claimed first.
+    pub claim: Option<Claiming>,
     /// What was looked at: any other version is not read.
     pub tuple: Tuple,
     /// Takes the bytes; `None` when nobody wants them.
@@ -61,6 +67,10 @@ pub enum Reading {
 pub struct Whole {
     /// SHA-256 of the bytes.
     pub fingerprint: Fingerprint,
+    /// What the place said of it while it was read: of a remote file more exact than its listing.
+    pub tuple: Tuple,
+    /// How many bytes it has.
+    pub bytes: u64,
     /// MD5, when it was asked for.
     pub md5: Option<[u8; 16]>,
     /// The captured bytes.
@@ -92,7 +102,8 @@ pub fn read_all(
 ) -> Result<(Vec<Reading>, Option<Error>)> {
     let bytes: u64 = orders.iter().map(|order| order.tuple.size).sum();
     let count = orders.len();
-    let readers = if count < 2 || (count < FEW_FILES && bytes < FEW_BYTES) { 1 } else { READERS_MAX };
+    let is_little = !directory.is_remote() && count < FEW_FILES && bytes < FEW_BYTES;
+    let readers = if is_little { 1 } else { directory.fetches_in_parallel().min(count).max(1) };
     let queue = Mutex::new(orders.into_iter().enumerate());
     let full: Mutex<Option<Error>> = Mutex::default();
     let work = || {
@@ -139,17 +150,26 @@ pub fn read_all(
 }
 
 fn read_one(directory: &dyn Directory, order: Order<'_>, buffer: &mut Vec<u8>, stop: &Stop) -> Result<Reading> {
-    let mut file = match directory.open(order.path) {
+    let path = match &order.claim {
+        None => order.path,
+        Some(claiming) => match claim::take(directory, order.path, claiming) {
+            Ok(Claimed::Ours) => &claiming.path,
+            Ok(Claimed::Vanished) => return Ok(Reading::Vanished),
+            Ok(Claimed::Occupied) => return Ok(Reading::Changing),
+            Err(error) => return Ok(Reading::Unreadable(format!("can't be claimed: {error}"))),
+        },
+    };
+    let mut file = match directory.open(path) {
         Ok(Some(file)) => file,
         Ok(None) => return Ok(Reading::Vanished),
         Err(error) => return Ok(Reading::Unreadable(error.to_string())),
     };
     let looked = order.tuple;
-    match file.tuple() {
-        Ok(tuple) if tuple == looked => {}
+    let before = match file.tuple() {
+        Ok(tuple) if agree_across_zones(&tuple, &looked) => tuple,
         Ok(_) => return Ok(Reading::Changing),
         Err(error) => return Ok(Reading::Unreadable(error.to_string())),
-    }
+    };
     let mut taking = Taking {
         sha256: Sha256::new(),
         md5: order.md5.then(Md5::new),
@@ -157,15 +177,46 @@ fn read_one(directory: &dyn Directory, order: Order<'_>, buffer: &mut Vec<u8>, s
         ending: order.ending.then(Vec::new),
         taken: 0,
     };
-    if let Some(reading) = taking.take_all(&mut *file, looked.size, buffer, stop)? {
+    let twice = directory.verifies_twice();
+    let expected = if twice { bytes_max_of_text(looked.size) } else { looked.size };
+    if let Some(reading) = taking.take_all(&mut *file, expected, buffer, stop)? {
         return Ok(reading);
     }
+    let is_whole = if twice { taking.taken <= expected } else { taking.taken == expected };
     // The second look: a writer that was at work meanwhile, or a file that was replaced, shows here.
     match file.tuple() {
-        Ok(tuple) if tuple == looked && taking.taken == looked.size => taking.finish(order.told),
-        Ok(_) => Ok(if matches!(directory.look(order.path), Ok(None)) { Reading::Vanished } else { Reading::Changing }),
+        // A coarse listing stays what it is: the look that follows it must agree with it.
+        Ok(tuple) if tuple == before && is_whole => {
+            let kept = if is_exact(&looked) || !agree(&tuple, &looked) { looked } else { tuple };
+            drop(file);
+            taking.finish(kept, order.told, |fingerprint| {
+                if twice { is_read_again(directory, path, fingerprint, expected, buffer, stop) } else { Ok(true) }
+            })
+        }
+        Ok(_) => Ok(if matches!(directory.look(path), Ok(None)) { Reading::Vanished } else { Reading::Changing }),
         Err(error) => Ok(Reading::Unreadable(error.to_string())),
     }
+}
+
+/// What a text of so many listed bytes comes to at most: records become lines, code pages become UTF-8.
+fn bytes_max_of_text(size: u64) -> u64 {
+    size.saturating_mul(TEXT_GROWTH_MAX).max(TEXT_BYTES_MIN)
+}
+
+/// Whether a second fetch brings the same content.
+fn is_read_again(
+    directory: &dyn Directory,
+    path: &[u8],
+    fingerprint: Fingerprint,
+    bytes_max: u64,
+    buffer: &mut Vec<u8>,
+    stop: &Stop,
+) -> Result<bool> {
+    let Ok(Some(mut file)) = directory.open(path) else { return Ok(false) };
+    let mut again = Taking { sha256: Sha256::new(), md5: None, writer: None, ending: None, taken: 0 };
+    let broken = again.take_all(&mut *file, bytes_max, buffer, stop)?.is_some();
+    // Only behind the server's final reply a fetch is whole.
+    Ok(!broken && file.tuple().is_ok() && Fingerprint(again.sha256.finalize().into()) == fingerprint)
 }
 
 struct Taking {
@@ -223,11 +274,21 @@ impl Taking {
         self.writer.as_mut().map_or(Ok(()), |writer| writer.write(bytes))
     }
 
-    fn finish(self, told: Option<Fingerprint>) -> Result<Reading> {
+    fn finish(
+        self,
+        tuple: Tuple,
+        told: Option<Fingerprint>,
+        is_sure: impl FnOnce(Fingerprint) -> Result<bool>,
+    ) -> Result<Reading> {
         let fingerprint = Fingerprint(self.sha256.finalize().into());
+        if !is_sure(fingerprint)? {
+            return Ok(Reading::Changing);
+        }
         let writer = self.writer.filter(|_| told != Some(fingerprint));
         Ok(Reading::Whole(Box::new(Whole {
             fingerprint,
+            tuple,
+            bytes: self.taken,
             md5: self.md5.map(|md5| md5.finalize().into()),
             content: writer.map(SpoolWriter::finish).transpose()?,
             ending: self.ending.unwrap_or_default(),
@@ -246,7 +307,7 @@ pub fn read_small(directory: &dyn Directory, path: &[u8], bytes_max: u64) -> Opt
 /// SHA-256 of a file as it is now; `None` when it is not there, changes meanwhile, or can't be read.
 pub fn fingerprint_now(directory: &dyn Directory, path: &[u8], stop: &Stop) -> Result<Option<(Tuple, Fingerprint)>> {
     let Some(found) = directory.look(path)? else { return Ok(None) };
-    let order = Order { path, tuple: found.tuple, writer: None, told: None, md5: false, ending: false };
+    let order = Order { path, claim: None, tuple: found.tuple, writer: None, told: None, md5: false, ending: false };
     match read_one(directory, order, &mut Vec::new(), stop)? {
         Reading::Whole(whole) => Ok(Some((found.tuple, whole.fingerprint))),
         Reading::Unreadable(reason) => Err(Error::new(ErrorKind::Denied, reason)),

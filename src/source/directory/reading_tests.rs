@@ -82,7 +82,8 @@ impl Directory for Odd {
 fn read(sizes: &[u64], gives: u64, stays: bool) -> (Reading, u64) {
     let given = Arc::new(AtomicU64::new(0));
     let odd = Odd { sizes: sizes.to_vec(), gives, given: Arc::clone(&given), stays };
-    let order = Order { path: b"a", tuple: tuple(sizes[0]), writer: None, told: None, md5: true, ending: true };
+    let order =
+        Order { path: b"a", claim: None, tuple: tuple(sizes[0]), writer: None, told: None, md5: true, ending: true };
     let (mut readings, full) = read_all(&odd, vec![order], &Stop::new(), &NoProgress).expect("no failure of ours");
     assert!(full.is_none());
     (readings.remove(0), given.load(Ordering::Relaxed))

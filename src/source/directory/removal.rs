@@ -48,13 +48,15 @@ pub fn is_mass(loss: Loss, moved: bool) -> bool {
     loss.gone > 0 && (all || most || moved)
 }
 
-/// Weighs what is gone, by rows: `known` is how many files the segments of the scope have.
-pub fn weigh(findings: &Findings, known: u64, ledger: &mut dyn Ledger) -> Result<Loss> {
+/// Weighs what is gone, by rows: `known` is how many files the segments of the scope have. Of a remote place only what
+/// was missing before counts.
+pub fn weigh(findings: &Findings, known: u64, directory: &dyn Directory, ledger: &mut dyn Ledger) -> Result<Loss> {
+    let is_remote = directory.is_remote();
     let mut loss = Loss { known, gone: 0 };
     each_gone(findings, ledger, &mut |files| {
         for (file, known) in files {
             if is_present(file.flags, known.as_ref()) {
-                loss.gone += 1;
+                loss.gone += u64::from(!is_remote || file.flags.is_missed());
             } else if file.flags.is_known_file() {
                 loss.known = loss.known.saturating_sub(1);
             }
@@ -100,6 +102,8 @@ pub fn each_gone(
 pub enum Gone {
     /// It stays in the known listing, so that it is found again: it is held, may be renamed, or is there after all.
     Stays,
+    /// It stays, marked: a remote place must miss it in two complete listings in a row.
+    MissedOnce,
     /// It leaves the known listing.
     Leaves {
         /// What is said of it.
@@ -132,6 +136,9 @@ impl Removals {
             // Refused entries have no row; that they are gone ends the refusal.
             let entry = Entry { key: file.key.clone(), sight: Sight::Gone(Absence::Untold) };
             return leaves(file.flags.is_passed().then_some(entry), None);
+        }
+        if directory.is_remote() && !file.flags.is_missed() {
+            return Ok(Gone::MissedOnce);
         }
         if self.held || pairs.has(&file.key) {
             return Ok(Gone::Stays);

@@ -4,7 +4,7 @@
 use std::collections::HashSet;
 
 use super::ahead::Ahead;
-use super::compare::{Comparison, Manner, Outcome, Tally};
+use super::compare::{Comparison, Ended, Manner, Outcome, Tally};
 use super::filter::Filters;
 use super::findings::{Finding, Findings, FolderState, NewSection};
 use super::place::{Directory, Listed, Listing};
@@ -27,6 +27,10 @@ pub struct Scanned {
     pub unlisted: u64,
     /// Why the first of them could not.
     pub trouble: Option<String>,
+    /// Folders of which it is not proven that all of them was listed.
+    pub doubtful: u64,
+    /// Why of the first of them.
+    pub doubt: Option<String>,
     /// Known folders that are gone, without those below them.
     pub vanished: Vec<Vec<u8>>,
 }
@@ -135,7 +139,7 @@ impl Scan<'_, '_> {
         ledger: &mut dyn Ledger,
     ) -> Result<Option<Outcome>> {
         let tick = ahead.map_or_else(|| Ok(self.look.clock.tick()), Ahead::tick)?;
-        let Scanned { findings, tally, .. } = &mut self.scanned;
+        let Scanned { findings, tally, doubtful, doubt, .. } = &mut self.scanned;
         let from = findings.position();
         let before = Marks::of(tally);
         let parts = (&mut *findings, &mut *tally, &mut *ledger);
@@ -151,8 +155,12 @@ impl Scan<'_, '_> {
         };
         let comparison = comparison?;
         let outcome = match ended {
-            Ok(Listing::Complete) => comparison.finish(),
-            Ok(Listing::Doubtful(why)) => Err(Error::new(ErrorKind::Unavailable, why)),
+            Ok(Listing::Complete) => comparison.finish(Ended::Whole),
+            Ok(Listing::Doubtful(why)) => {
+                *doubtful += 1;
+                doubt.get_or_insert(why);
+                comparison.finish(Ended::Doubtful)
+            }
             // Gone between two listings: its parent's next one tells.
             Ok(Listing::Missing) => {
                 drop(comparison);
@@ -172,8 +180,8 @@ impl Scan<'_, '_> {
         };
         match outcome {
             Outcome::Alike => findings.rewind(from),
-            Outcome::Different { in_order } => {
-                let section = NewSection { folder, tick, state: FolderState::Listed, in_order, damaged: false };
+            Outcome::Different { in_order, shift } => {
+                let section = NewSection { folder, tick, state: FolderState::Listed, in_order, damaged: false, shift };
                 findings.close(from, section, None);
             }
         }
@@ -188,7 +196,7 @@ impl Scan<'_, '_> {
         if compared == Some(Outcome::Alike) {
             // Nothing is there: what was known must be dropped all the same.
             let (tick, state) = (self.look.clock.tick(), FolderState::Listed);
-            let section = NewSection { folder, tick, state, in_order: false, damaged: true };
+            let section = NewSection { folder, tick, state, in_order: false, damaged: true, shift: None };
             self.scanned.findings.close(from, section, None);
         } else if compared.is_some() {
             self.scanned.findings.last_is_damaged();
@@ -233,7 +241,7 @@ impl Scan<'_, '_> {
             findings.push(Finding::Gone { number }, ledger)?;
         }
         let state = FolderState::Vanished;
-        let section = NewSection { folder, tick, state, in_order: false, damaged: false };
+        let section = NewSection { folder, tick, state, in_order: false, damaged: false, shift: None };
         let parent = findings.sections().len().saturating_sub(1);
         findings.close(from, section, Some(parent));
         Ok(())

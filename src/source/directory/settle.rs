@@ -4,10 +4,11 @@
 use std::collections::HashSet;
 
 use super::block::{Flags, Settled};
+use super::claim::{Claim, Claiming};
 use super::findings::{Finding, Findings, FolderState, Reader, Section};
 use super::judge::{Candidate, Judge, Judged, Seen};
 use super::pages::{PAGE_CONTENT_BYTES, PAGE_MAX, Pages};
-use super::place::{Shape, join};
+use super::place::{Shape, join, split};
 use super::reading::{Order, Reading, read_all};
 use super::recut::Recut;
 use super::removal::{Gone, GoneFile, Removals};
@@ -33,6 +34,9 @@ pub struct Settling<'a> {
     pub waits: bool,
     /// Vanished folders, and those above them, that keep entries.
     pub keeping: HashSet<Vec<u8>>,
+    /// Files of remote places whose times were before this and moved by whole hours together are as they were: had one been
+    /// written again, its time would be later.
+    pub written_before: Option<i64>,
     /// Why a content found no room.
     full: Option<crate::error::Error>,
 }
@@ -41,7 +45,7 @@ pub struct Settling<'a> {
 enum Item {
     Same { first: usize, count: usize },
     Placed { flags: Flags, name: Vec<u8>, tuple: Tuple, number: Option<usize> },
-    File { key: Key, tuple: Tuple, number: Option<usize>, was: Option<(Flags, Tuple)> },
+    File { key: Key, tuple: Tuple, number: Option<usize>, was: Option<(Flags, Tuple)>, place: Option<Vec<u8>> },
     Gone { number: usize, file: GoneFile },
     GoneOther { number: usize, path: Vec<u8>, flags: Flags },
     Leaves { number: usize, path: Vec<u8>, flags: Flags },
@@ -86,6 +90,7 @@ impl<'a> Settling<'a> {
             ledger,
             waits: false,
             keeping: HashSet::new(),
+            written_before: None,
             full: None,
         }
     }
@@ -107,7 +112,7 @@ impl<'a> Settling<'a> {
         let mut reader = findings.read(section);
         loop {
             self.judge.look.stop.check()?;
-            let items = read_items(&mut reader, section, &listing)?;
+            let items = read_items(&mut reader, section, &listing, self.judge.rules.filters.claim())?;
             if items.is_empty() {
                 break;
             }
@@ -153,11 +158,18 @@ impl<'a> Settling<'a> {
             Item::Placed { flags, name, tuple, number } => {
                 Step::Place { flags, name, tuple, number, entries: Vec::new() }
             }
-            Item::File { key, tuple, number, was } => {
-                let seen = Seen { key: &key, tuple, tick: section.tick, was, known: row.as_ref() };
+            Item::File { key, tuple, number, was: Some((flags, old)), place }
+                if self.is_shifted(section, flags, &old, &tuple) =>
+            {
+                let name = place.as_deref().map_or(key.name(), |place| split(place).1).to_vec();
+                Step::Place { flags, name, tuple, number, entries: Vec::new() }
+            }
+            Item::File { key, tuple, number, was, place } => {
+                let (tick, place) = (section.tick, place.as_deref());
+                let seen = Seen { key: &key, tuple, tick, was, known: row.as_ref(), place };
                 match self.judge.judge(&seen)? {
                     Judged::Settled(flags, sight) => {
-                        let name = key.name().to_vec();
+                        let name = place.map_or(key.name(), |place| split(place).1).to_vec();
                         let entries = sight.map(|sight| Entry { key, sight }).into_iter().collect();
                         Step::Place { flags, name, tuple, number, entries }
                     }
@@ -171,6 +183,11 @@ impl<'a> Settling<'a> {
                     Gone::Stays => {
                         self.keep_above(section);
                         stays(number)
+                    }
+                    Gone::MissedOnce => {
+                        self.keep_above(section);
+                        let (flags, name) = (file.flags.missed(), file.key.name().to_vec());
+                        Step::Place { flags, name, tuple: file.tuple, number: Some(number), entries: Vec::new() }
                     }
                     Gone::Leaves { entry, remembered } => Step::Drop { entry, remembered },
                 }
@@ -187,6 +204,12 @@ impl<'a> Settling<'a> {
         })
     }
 
+    /// Whether the server's clock or zone moved, and not the file.
+    fn is_shifted(&self, section: &Section, flags: Flags, old: &Tuple, tuple: &Tuple) -> bool {
+        let (Some(shift), Some(before)) = (section.shift, self.written_before) else { return false };
+        !flags.is_open() && tuple.mtime_ns.saturating_sub(old.mtime_ns) == shift && tuple.mtime_ns < before
+    }
+
     /// A vanished folder that keeps entries must stay known in the one above, or nobody would look for it again.
     fn keep_above(&mut self, section: &Section) {
         if section.state == FolderState::Vanished {
@@ -196,7 +219,7 @@ impl<'a> Settling<'a> {
 
     /// An edit of the filters takes out a file, or a folder with everything below.
     fn leaves(&mut self, number: usize, path: Vec<u8>, flags: Flags) -> Result<Step> {
-        let name = super::place::split(&path).1.to_vec();
+        let name = split(&path).1.to_vec();
         let place = |flags: Flags, entries| {
             let number = Some(number);
             Step::Place { flags: flags.filtered(), name, tuple: Tuple::default(), number, entries }
@@ -233,7 +256,8 @@ impl<'a> Settling<'a> {
             ready.push(match step {
                 Step::Read { candidate, number } => {
                     let reading = readings.next().ok_or_else(|| Error::internal("a file was not read"))?;
-                    let (name, tuple) = (candidate.key.name().to_vec(), candidate.tuple);
+                    let name = candidate.place.as_deref().map_or(candidate.key.name(), |place| split(place).1).to_vec();
+                    let tuple = candidate.tuple;
                     let concluded = self.judge.conclude(*candidate, reading)?;
                     remembered.extend(concluded.remembered);
                     match concluded.flags {
@@ -274,8 +298,11 @@ impl<'a> Settling<'a> {
     pub fn read(&mut self, candidates: &[&Candidate]) -> Result<Vec<Reading>> {
         let mut orders = Vec::with_capacity(candidates.len());
         for candidate in candidates {
+            let claim = self.judge.rules.filters.claim().filter(|_| self.judge.claims() && candidate.place.is_none());
             orders.push(Order {
-                path: candidate.key.as_bytes(),
+                path: candidate.place.as_deref().unwrap_or(candidate.key.as_bytes()),
+                claim: claim
+                    .map(|claim| Claiming { path: claim.path_of(candidate.key.as_bytes()), last: candidate.last }),
                 tuple: candidate.tuple,
                 writer: if candidate.captures { self.ledger.content_writer()? } else { None },
                 told: candidate.told,
@@ -347,8 +374,18 @@ fn take_batch(steps: &mut std::iter::Peekable<std::vec::IntoIter<Step>>) -> Vec<
 }
 
 /// Reads findings until a page of them needs deciding.
-fn read_items(reader: &mut Reader<'_>, section: &Section, listing: &Numbered<'_>) -> Result<Vec<Item>> {
+fn read_items(
+    reader: &mut Reader<'_>,
+    section: &Section,
+    listing: &Numbered<'_>,
+    claim: Option<&Claim>,
+) -> Result<Vec<Item>> {
     let path_of = |name: &[u8]| join(&section.folder, name);
+    // A claimed file keeps the key it had, and is elsewhere.
+    let key_of = |path: Vec<u8>| match claim.and_then(|claim| claim.key_of(&path)) {
+        Some(key) => (Key::from(key), Some(path)),
+        None => (Key::from(path), None),
+    };
     let mut items = Vec::new();
     while items.len() < PAGE_MAX {
         let Some(finding) = reader.next_finding()? else { break };
@@ -359,20 +396,22 @@ fn read_items(reader: &mut Reader<'_>, section: &Section, listing: &Numbered<'_>
                 match known.flags.shape() {
                     Shape::File => {
                         let was = Some((known.flags, known.tuple));
-                        Item::File { key: Key::from(path_of(known.name)), tuple, number: Some(number), was }
+                        let (key, place) = key_of(path_of(known.name));
+                        Item::File { key, tuple, number: Some(number), was, place }
                     }
                     _ => Item::Placed { flags: known.flags, name: known.name.to_vec(), tuple, number: Some(number) },
                 }
             }
             Finding::New { flags, name, tuple } if flags == Flags::of(Shape::File) => {
-                Item::File { key: Key::from(path_of(name)), tuple, number: None, was: None }
+                let (key, place) = key_of(path_of(name));
+                Item::File { key, tuple, number: None, was: None, place }
             }
             Finding::New { flags, name, tuple } => Item::Placed { flags, name: name.to_vec(), tuple, number: None },
             Finding::Gone { number } => {
                 let known = listing.entry(number)?;
                 let path = path_of(known.name);
                 if known.flags.shape() == Shape::File && !known.flags.is_filtered() {
-                    let file = GoneFile { key: Key::from(path), flags: known.flags, tuple: known.tuple };
+                    let file = GoneFile { key: key_of(path).0, flags: known.flags, tuple: known.tuple };
                     Item::Gone { number, file }
                 } else {
                     Item::GoneOther { number, path, flags: known.flags }

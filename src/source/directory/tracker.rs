@@ -3,6 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::coarse::Coarse;
 use super::compare::Manner;
 use super::judge::{Judge, Rules};
 use super::leftovers::{tell_unlisted, tell_vanished};
@@ -12,7 +13,9 @@ use super::readiness::{WAITING_MAX, WaitingRoom};
 use super::removal::{Loss, Removals, is_mass, weigh};
 use super::scan::{Scanned, scan};
 use super::settle::Settling;
+use super::shift::{HOUR_NS, SHIFT_HOURS_MAX};
 use crate::change::{Absence, Key, Kind, Presence};
+use crate::clock::Timestamp;
 use crate::error::{Error, Result};
 use crate::setting::{ByteCount, SourceName};
 use crate::source::settings::{DirectorySettings, Start};
@@ -29,6 +32,8 @@ pub struct Tracker {
     pub room: WaitingRoom,
     /// Blocks told between listings so far, so that their ordinals differ.
     pub(super) loose_blocks: i64,
+    /// When the last full look began; not known in a new process.
+    looked: Option<Timestamp>,
 }
 
 /// Where a directory source has got to. Its state is in segments and rows; this is only what identifies the place.
@@ -48,12 +53,14 @@ impl Tracker {
     /// `Config` when the settings make no sense.
     pub fn new(name: &SourceName, settings: &DirectorySettings, max_size: Option<ByteCount>) -> Result<Self> {
         let rules = Rules::new(settings, max_size)?;
-        Ok(Self { name: name.clone(), rules, room: WaitingRoom::default(), loose_blocks: 0 })
+        Ok(Self { name: name.clone(), rules, room: WaitingRoom::default(), loose_blocks: 0, looked: None })
     }
 
     /// One look; see [`crate::source::Source::poll`].
     pub fn poll(&mut self, directory: &mut dyn Directory, look: &Look<'_>, ledger: &mut dyn Ledger) -> Result<Looked> {
         let identity = directory.arrive()?;
+        let coarse = Coarse(&*directory);
+        let directory: &dyn Directory = if directory.is_remote() { &coarse } else { &*directory };
         match &look.scope {
             Scope::Waiting => self.visit(directory, look, ledger),
             // A new file may be a missing one of a folder that was not named.
@@ -83,9 +90,10 @@ impl Tracker {
             Patience::Return => Manner::Trusting,
         };
         self.room.begin();
+        let began = look.clock.now();
         let mut scanned = scan(directory, &self.rules.filters, manner, look, ledger)?;
         let remembers = self.rules.settings.start == Start::Now && cursor.is_none();
-        let brakes = self.brakes(&scanned, cursor.as_ref(), &identity, remembers, look, ledger)?;
+        let brakes = self.brakes(directory, &scanned, cursor.as_ref(), &identity, remembers, look, ledger)?;
         let differing = scanned.tally.changed + if brakes.new.is_some() { 0 } else { scanned.tally.new };
         let pairs = if self.tells(Kind::Renamed) && scanned.tally.gone > 0 && brakes.removals.is_none() {
             Pairs::find(directory, &scanned.findings, ledger, look.stop)?
@@ -98,12 +106,15 @@ impl Tracker {
         (judge.pairs, judge.new_held, judge.remembers) = (pairs, brakes.new.is_some(), remembers);
         let mut settling = Settling::new(judge, removals, ledger);
         settling.waits = look.patience == Patience::Return && differing > WAITING_MAX as u64 && !remembers;
+        if directory.is_remote() {
+            settling.written_before = self.looked.map(|at| at.nanos().saturating_sub(SHIFT_HOURS_MAX * HOUR_NS));
+        }
         for section in scanned.findings.sections() {
             settling.folder(&scanned.findings, section)?;
         }
         tell_vanished(&mut settling, &scanned.vanished)?;
         let everything = look.scope == Scope::Everything && scanned.unlisted == 0;
-        if everything && cursor.is_none() && !settling.knows_nothing {
+        if everything && scanned.doubtful == 0 && cursor.is_none() && !settling.knows_nothing {
             tell_unlisted(&mut settling)?;
         }
         let held = brakes.removals.is_some();
@@ -114,9 +125,10 @@ impl Tracker {
         }
         settling.pages.flush(settling.ledger)?;
         let (roomless, unreadable) = (settling.judge.roomless, settling.judge.unreadable);
+        self.looked = if everything { Some(began) } else { self.looked };
         self.room.end(&self.rules.filters, |key| was_looked_at(&look.scope, key));
         Ok(Looked {
-            complete: scanned.unlisted == 0,
+            complete: scanned.unlisted + scanned.doubtful == 0,
             degraded: degraded(&scanned, &unreadable),
             hold: brakes.new.or(brakes.removals),
             waiting: self.room.count() + roomless,
@@ -134,6 +146,7 @@ impl Tracker {
 
     fn brakes(
         &self,
+        directory: &dyn Directory,
         scanned: &Scanned,
         cursor: Option<&Cursor>,
         identity: &str,
@@ -148,7 +161,7 @@ impl Tracker {
         }
         let told = self.tells(Kind::Removed) || self.tells(Kind::Renamed);
         if told && scanned.tally.gone > 0 && !look.accepted.removals {
-            let loss = weigh(&scanned.findings, scanned.tally.known, ledger)?;
+            let loss = weigh(&scanned.findings, scanned.tally.known, directory, ledger)?;
             let moved = cursor.is_some_and(|cursor| cursor.device != identity);
             let mass = is_mass(loss, moved) || (loss.gone > 0 && cursor.is_some_and(|cursor| cursor.removals_held));
             // A few folders say little about all of them: the next full poll decides.
@@ -238,6 +251,9 @@ fn degraded(scanned: &Scanned, (unread, why): &(u64, Option<String>)) -> Option<
     let mut troubles = Vec::new();
     if let Some(trouble) = &scanned.trouble {
         troubles.push(format!("folders that could not be listed: {}, the first: {trouble}", scanned.unlisted));
+    }
+    if let Some(doubt) = &scanned.doubt {
+        troubles.push(format!("folders whose listing may not be all: {}, the first: {doubt}", scanned.doubtful));
     }
     if let Some(why) = why {
         troubles.push(format!("files that could not be read: {unread}, the first: {why}"));

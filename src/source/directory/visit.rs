@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::block::{Flags, Settled, encode};
+use super::coarse::agree_across_zones;
 use super::judge::{Candidate, Judge, Judged, Seen};
 use super::place::{Directory, Shape, split};
 use super::readiness::{Standing, Waits, Why, standing};
@@ -69,16 +70,16 @@ impl Settling<'_> {
                 continue;
             };
             let tick = self.judge.look.clock.tick();
-            if found.tuple != waits.tuple {
+            if !agree_across_zones(&found.tuple, &waits.tuple) {
                 self.judge.room.wait(key, found.tuple, tick, waits.since, Why::Changing);
                 continue;
             }
             let was = waits.remembered.map(|tuple| (Flags::remembered(), tuple));
-            match self.judge.judge(&Seen { key, tuple: found.tuple, tick, was, known: known.as_ref() })? {
+            match self.judge.judge(&Seen { key, tuple: waits.tuple, tick, was, known: known.as_ref(), place: None })? {
                 Judged::Settled(flags, sight) => {
                     let entry = sight.map(|sight| Entry { key: key.clone(), sight });
                     self.pages.push(entry.into_iter().collect(), self.ledger)?;
-                    told.push((key.clone(), flags, found.tuple));
+                    told.push((key.clone(), flags, waits.tuple));
                 }
                 Judged::Unready => {}
                 Judged::Read(candidate) => candidates.push(*candidate),

@@ -37,11 +37,19 @@ const REMOTE: [u64; 11] = [
     0x0bd0_0bd0,
 ];
 
+/// The number of the kind of file system a path is on.
+pub fn kind_of(path: &Path) -> Option<u64> {
+    rustix::fs::statfs(path).ok().map(|stat| stat.f_type as u64 & 0xffff_ffff)
+}
+
+/// Whether others may change files there without a hint to this machine.
+pub fn is_network(kind: u64) -> bool {
+    REMOTE.contains(&kind)
+}
+
 /// Begins to watch the folder at `root`; the watch ends when what is returned is dropped.
 pub fn begin(name: &SourceName, root: &Path, filters: Arc<Filters>, wake: Arc<dyn Wake>) -> Option<Box<dyn Send>> {
-    if let Ok(stat) = rustix::fs::statfs(root)
-        && REMOTE.contains(&(stat.f_type as u64 & 0xffff_ffff))
-    {
+    if kind_of(root).is_some_and(is_network) {
         tracing::info!(source = %name, "a network file system sends no hints, so the folder is only polled");
         return None;
     }

@@ -7,6 +7,7 @@ mod failure;
 mod keep;
 mod known;
 mod listing;
+mod logins;
 mod operate;
 mod page;
 mod place;
@@ -39,6 +40,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::setting::{SinkName, SourceName};
 use crate::source::{ActionOrder, Block};
 
+pub use logins::SqliteLogins;
 pub use reader::SqliteRecords;
 pub use schema::current_version;
 

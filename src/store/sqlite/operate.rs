@@ -10,7 +10,7 @@ use super::failure::sqlite;
 use super::reader::find_event;
 use super::round::{ACCEPTED_NEW, ACCEPTED_PLACE, ACCEPTED_REMOVALS, SILENT_NEW, SILENT_REMOVALS};
 use super::writer::Durability;
-use super::{Names, SqliteStore, action, queue};
+use super::{Names, SqliteStore, action, logins, queue};
 use crate::change::Key;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
@@ -117,6 +117,9 @@ impl Operating<'_> {
             "UPDATE source SET pause_reason = NULL, pause_until = NULL,
                     hold_reason = CASE WHEN hold_reason = 'auth_refused' THEN NULL ELSE hold_reason END WHERE id = ?1"
         };
+        if table == "source" {
+            logins::forgive(self.connection, name)?;
+        }
         self.execute(sql, vec![Value::from(id)])
     }
 

@@ -13,7 +13,23 @@ use crate::error::{Error, ErrorKind, Result};
 const APPLICATION_ID: i32 = 0x4857_5452;
 
 /// Each entry brings the store one version further.
-const MIGRATIONS: [&str; 1] = [FIRST];
+const MIGRATIONS: [&str; 2] = [FIRST, LOGINS];
+
+const LOGINS: &str = "
+CREATE TABLE login_salt (salt BLOB NOT NULL);
+INSERT INTO login_salt VALUES (randomblob(32));
+
+CREATE TABLE login_attempts (
+    account TEXT NOT NULL,
+    digest BLOB NOT NULL,
+    attempts INTEGER NOT NULL,
+    refused INTEGER NOT NULL,
+    at INTEGER NOT NULL,
+    PRIMARY KEY (account, digest)
+) WITHOUT ROWID;
+
+CREATE TABLE login_account (source TEXT NOT NULL, account TEXT NOT NULL, PRIMARY KEY (source, account)) WITHOUT ROWID;
+";
 
 const FIRST: &str = "
 CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;

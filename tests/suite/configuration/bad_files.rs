@@ -275,9 +275,12 @@ fn bad_values_of_the_state_are_named_with_the_remedy() {
 fn what_comes_later_is_named_and_never_ignored() {
     check(vec![
         whole(
-            "[source.a]\nkind = \"ftp\"\nto = [\"s\"]\n[sink.s]\nkind = \"script\"\ncommand = [\"cat\"]\n",
-            "ftp",
-            &["source.a.kind = \"ftp\" is not available in this version", "\"folder\", \"sqlite\" or \"postgres\""],
+            "[source.a]\nkind = \"mysql\"\nto = [\"s\"]\n[sink.s]\nkind = \"script\"\ncommand = [\"cat\"]\n",
+            "mysql",
+            &[
+                "source.a.kind = \"mysql\" is not available in this version",
+                "\"folder\", \"ftp\", \"sftp\", \"sqlite\"",
+            ],
         ),
         whole("[sink.a]\nkind = \"mail\"\n", "mail", &["sink.a.kind = \"mail\" is not available in this version"]),
         whole(
@@ -288,7 +291,6 @@ fn what_comes_later_is_named_and_never_ignored() {
         whole("[sink.a]\nkind = \"scirpt\"\n", "scirpt", &["sink.a.kind = \"scirpt\"", "did you mean \"script\"?"]),
         whole("[sink.a]\nurl = \"x\"\n", "[sink.a]", &["sink.a has no \"kind\"", "\"http\" or \"script\""]),
         whole("[web]\nlisten = \"127.0.0.1:7717\"\n", "[web]", &["[web] is not available", "no TCP listener"]),
-        whole("[server.a]\nurl = \"ftp://a\"\n", "[server.a]", &["[server] is not available in this version"]),
         whole("[notify]\nto = [\"a\"]\n", "[notify]", &["[notify] is not available in this version"]),
         whole("[audit]\npath = \"a\"\n", "[audit]", &["[audit] is not available in this version"]),
         whole("[sorce.a]\nkind = \"folder\"\n", "[sorce.a]", &["unknown key \"sorce\"", "did you mean \"source\"?"]),
@@ -419,7 +421,7 @@ hots = \"a\"
 every = \"5\"
 to = [\"laod\"]
 [source.b]
-kind = \"ftp\"
+kind = \"mysql\"
 ";
     let problems = Setup::new(text).problems();
     let lines: Vec<&str> = problems.iter().map(|line| line.split(':').nth(1).expect("a line")).collect();

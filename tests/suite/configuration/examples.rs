@@ -287,7 +287,7 @@ fn every_commented_example_of_the_starter_is_right() {
     };
     let text: Vec<String> = config::starter().lines().map(open).collect();
     let config = Setup::new(&text.join("\n")).config();
-    assert_eq!((config.sources.len(), config.sinks.len()), (3, 2));
+    assert_eq!((config.sources.len(), config.sinks.len()), (4, 2));
 }
 
 #[test]

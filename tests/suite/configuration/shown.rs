@@ -100,10 +100,16 @@ fn assert_known(schema: &Value, table: &toml::Table, path: &str) {
 #[test]
 fn the_schema_knows_every_key_that_is_read() {
     let schema = schema();
-    let everything =
-        Setup::new(&format!("{FOLDER}{TABLE}{SCRIPT}{HTTP}sign = {{ scheme = \"github\", secret = \"x\" }}\n"));
+    let servers = "[server.p]\nurl = \"ftps://u@h\"\n[server.q]\nurl = \"sftp://u@h\"\npassword = \"x\"\n[source.f]\nkind = \"ftp\"\nurl = \"ftps://h\"\nto = [\"load\"]\n[source.s]\nkind = \"sftp\"\nserver = \"q\"\nto = [\"load\"]\n";
+    let everything = Setup::new(&format!(
+        "{servers}{FOLDER}{TABLE}{SCRIPT}{HTTP}sign = {{ scheme = \"github\", secret = \"x\" }}\n"
+    ));
     let shown: toml::Table = toml::from_str(&config::show(&everything.config(), None)).expect("TOML");
     assert_known(&schema["properties"]["state"], &shown["state"].as_table().expect("a table").clone(), "state");
+    for server in shown["server"].as_table().expect("a table").values() {
+        let server_schema = &schema["properties"]["server"]["additionalProperties"];
+        assert_known(server_schema, server.as_table().expect("a table"), "server");
+    }
     for (group, kinds) in [("source", "source"), ("sink", "sink")] {
         for (name, value) in shown[group].as_table().expect("a table") {
             let table = value.as_table().expect("a table");
@@ -120,7 +126,8 @@ fn the_schema_tells_kinds_apart() {
         let one_of = schema["properties"][group]["additionalProperties"]["oneOf"].as_array().expect("a list");
         one_of.iter().map(|kind| kind["$ref"].as_str().expect("a reference").to_owned()).collect::<Vec<_>>()
     };
-    assert_eq!(kinds("source"), ["#/$defs/folder_source", "#/$defs/sqlite_source", "#/$defs/postgres_source"]);
+    let sources = ["folder", "ftp", "sftp", "sqlite", "postgres"].map(|kind| format!("#/$defs/{kind}_source"));
+    assert_eq!(kinds("source"), sources);
     assert_eq!(kinds("sink"), ["#/$defs/http_sink", "#/$defs/script_sink"]);
     assert_eq!(schema["$defs"]["folder_source"]["properties"]["kind"]["const"], "folder");
     assert_eq!(schema["$defs"]["http_sink"]["additionalProperties"], false);

@@ -9,7 +9,7 @@ use crate::support::receiver::Answer;
 const CREATE: &str = "CREATE TABLE items (id bigint PRIMARY KEY, name text, amount numeric(12, 2), \
                       updated timestamptz NOT NULL DEFAULT now())";
 
-fn customers(url: &str, said: &str) -> String {
+pub fn customers(url: &str, said: &str) -> String {
     let url = format!("\"{url}\"");
     let usual = [
         ("kind", "\"postgres\""),

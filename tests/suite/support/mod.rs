@@ -1,9 +1,12 @@
 //! What the tests share: running the binary, receivers, servers. Waiting is for conditions, never for time.
 
+pub mod accounts;
 #[allow(dead_code)]
 pub mod certificates;
 #[allow(dead_code)]
 pub mod event;
+#[allow(dead_code)]
+pub mod ftp;
 #[allow(dead_code)]
 pub mod highwater;
 #[allow(dead_code)]

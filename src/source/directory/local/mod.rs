@@ -1,6 +1,7 @@
 //! A folder of this machine, through `getdents`, `statx` and `openat2`: names stay bytes, nothing is allocated per entry,
 //! and no link inside the tree is ever followed. Moving and removing is in `moving`, resolving paths in `reach`.
 
+pub mod health;
 mod moving;
 mod reach;
 

@@ -2,9 +2,11 @@
 
 mod ledger;
 mod play;
+mod remote;
 
 pub use ledger::MemoryLedger;
 pub use play::Play;
+pub use remote::{RemotePlay, Tells};
 
 use crate::change::Kind;
 use crate::setting::Interval;

@@ -105,6 +105,12 @@ impl Address {
         Ok(Self { location: location(&config), config, mode, tls, system_roots })
     }
 
+    /// Who we are where: `postgres://user@host:port/database`.
+    pub fn account(&self) -> String {
+        let user = self.config.get_user().unwrap_or_default();
+        self.location.replacen("://", &format!("://{user}@"), 1)
+    }
+
     /// The ways to try, one after the other.
     pub fn attempts(&self) -> &'static [SslMode] {
         match self.mode {

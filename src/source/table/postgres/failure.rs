@@ -67,6 +67,11 @@ pub fn is_wrong_password(error: &tokio_postgres::Error) -> bool {
     error.as_db_error().is_some_and(|answer| answer.code().code() == "28P01")
 }
 
+/// Whether the login was refused: wrong password, unknown role, or no way in for this user (SQLSTATE class 28).
+pub fn is_refused(error: &tokio_postgres::Error) -> bool {
+    error.as_db_error().is_some_and(|answer| matches!(answer.code().code(), "28P01" | "28000"))
+}
+
 fn classify(code: &str) -> (ErrorKind, &'static str) {
     match code {
         "28P01" => (ErrorKind::Denied, "; check user and password"),

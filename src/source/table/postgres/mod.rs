@@ -5,10 +5,12 @@ mod address;
 mod cell;
 mod failure;
 mod layout;
+mod login;
 mod numeric;
 mod session;
 mod tls;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::runtime::Handle;
@@ -19,6 +21,7 @@ use super::{Begun, End, Position, Row, Span, Table, TableSource, Values};
 use crate::clock::Stop;
 use crate::error::{Error, ErrorKind, Result};
 use crate::setting::SourceName;
+use crate::source::Accounts;
 use crate::source::settings::{PostgresSettings, TableFrom};
 use address::Address;
 use layout::{CatalogColumn, Layout};
@@ -28,14 +31,19 @@ use session::Session;
 pub type PostgresSource = TableSource<PostgresTable>;
 
 impl TableSource<PostgresTable> {
-    /// A source over the table that `settings` name; its driver runs on `runtime`. Nothing is connected before the first
-    /// poll.
+    /// A source over the table that `settings` name; its driver runs on `runtime`, and `accounts` are asked before each
+    /// login with a password. Nothing is connected before the first poll.
     ///
     /// # Errors
     /// `Config` when the connection string can't be read.
-    pub fn new(name: &SourceName, settings: &PostgresSettings, runtime: Handle) -> Result<Self> {
+    pub fn new(
+        name: &SourceName,
+        settings: &PostgresSettings,
+        runtime: Handle,
+        accounts: Arc<dyn Accounts>,
+    ) -> Result<Self> {
         let address = read_address(settings)?;
-        let table = PostgresTable { settings: settings.clone(), runtime, open: None, stop: Stop::new() };
+        let table = PostgresTable { settings: settings.clone(), runtime, accounts, open: None, stop: Stop::new() };
         Ok(Self::over(name, &settings.table, &address.location, table))
     }
 }
@@ -44,6 +52,7 @@ impl TableSource<PostgresTable> {
 pub struct PostgresTable {
     settings: PostgresSettings,
     runtime: Handle,
+    accounts: Arc<dyn Accounts>,
     open: Option<Open>,
     stop: Stop,
 }
@@ -64,7 +73,7 @@ impl PostgresTable {
             Some(secret) => secret.reveal_all()?,
             None => Vec::new(),
         };
-        let session = Session::connect(&address, &passwords, &self.runtime, stop)?;
+        let session = Session::connect(&address, &passwords, &*self.accounts, &self.runtime, stop)?;
         let (zone, version) = session.prepare(stop)?;
         Ok(Open { session, zone, version, location: address.location, layout: Layout::default() })
     }

@@ -11,10 +11,12 @@ use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, Config, NoTls, RowStream};
 
 use super::address::{Address, Mode};
-use super::failure::{calls_for_other_encryption, failure, is_wrong_password};
+use super::failure::{calls_for_other_encryption, failure, is_refused, is_wrong_password};
+use super::login::Attempt;
 use super::tls::Connector;
 use crate::clock::Stop;
 use crate::error::{Error, ErrorKind, Result};
+use crate::source::Accounts;
 
 /// How often a waiting call looks whether it shall stop.
 const LOOK: Duration = Duration::from_millis(50);
@@ -46,23 +48,50 @@ pub struct Session {
 }
 
 impl Session {
-    /// Connects, trying each password and each way of encryption that `address` allows.
-    pub fn connect(address: &Address, passwords: &[String], runtime: &Handle, stop: &Stop) -> Result<Self> {
+    /// Connects, trying each password and each way of encryption that `address` allows, as often as `accounts` let it.
+    pub fn connect(
+        address: &Address,
+        passwords: &[String],
+        accounts: &dyn Accounts,
+        runtime: &Handle,
+        stop: &Stop,
+    ) -> Result<Self> {
         let connector = if address.mode == Mode::Disable { None } else { Some(Connector::new(address)?) };
         let doing = format!("connect to {}", address.location);
+        let account = address.account();
+        let written = address.config.get_password().map(|password| String::from_utf8_lossy(password).into_owned());
         let connecting = async {
-            let none = [None];
-            let given: Vec<Option<&str>> = passwords.iter().map(|password| Some(password.as_str())).collect();
-            let tries = if given.is_empty() { &none[..] } else { &given[..] };
-            let mut last = None;
-            for password in tries {
-                match connect_with(address, *password, connector.as_ref(), runtime).await {
-                    Ok(client) => return Ok(client),
-                    Err(error) if is_wrong_password(&error) => last = Some(error),
-                    Err(error) => return Err(failure(&doing, &error)),
-                }
+            let given = if passwords.is_empty() { written.as_slice() } else { passwords };
+            if given.is_empty() {
+                let connected = connect_with(address, None, connector.as_ref(), runtime).await;
+                return connected.map_err(|error| failure(&doing, &error));
             }
-            Err(last.map_or_else(|| Error::internal(&doing), |error| failure(&doing, &error)))
+            let mut last = None;
+            for password in given {
+                let attempt = match Attempt::begin(accounts, &account, password.as_bytes()) {
+                    Ok(attempt) => attempt,
+                    Err(spent) => {
+                        last.get_or_insert(spent.while_doing(&doing));
+                        continue;
+                    }
+                };
+                let error = match connect_with(address, Some(password), connector.as_ref(), runtime).await {
+                    Ok(client) => {
+                        attempt.accepted();
+                        return Ok(client);
+                    }
+                    Err(error) => error,
+                };
+                if is_refused(&error) {
+                    attempt.refused();
+                }
+                let failed = failure(&doing, &error);
+                if !is_wrong_password(&error) {
+                    return Err(failed);
+                }
+                last = Some(failed);
+            }
+            Err(last.unwrap_or_else(|| Error::internal(&doing)))
         };
         let client = runtime.block_on(async {
             match tokio::time::timeout(CONNECT_MAX, unless_stopped(stop, connecting)).await {
