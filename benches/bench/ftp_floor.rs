@@ -84,7 +84,8 @@ pub fn fetch(address: &str, user: &str, password: &str, connections: u64) -> Res
     let mut session = Session::open(address, user, password)?;
     session.transfer("NLST", &mut |bytes| text.extend_from_slice(bytes), &mut block)?;
     let text = String::from_utf8(text).map_err(|error| format!("names: {error}"))?;
-    let names: Vec<&str> = text.lines().collect();
+    // pure-ftpd names the folder itself too.
+    let names: Vec<&str> = text.lines().filter(|name| !matches!(*name, "." | "..")).collect();
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         let threads: Vec<_> =

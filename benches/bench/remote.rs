@@ -23,21 +23,32 @@ const QUICK: Sizes = Sizes { listed: 2_000, small: (100, 10 << 10), large: (2, 4
 /// Connections that are compared.
 const CONNECTIONS: [u64; 3] = [1, 4, 8];
 
-/// All of them.
+/// Starts a server on a folder; `None` where that is not possible.
+type Start = fn(&Path) -> Result<Option<FtpServer>>;
+
+/// The servers that are compared.
+const SERVERS: [(&str, Start); 2] = [("vsftpd", FtpServer::vsftpd), ("pure-ftpd", FtpServer::pure_ftpd)];
+
+/// All of them. One that cannot run does not hide the figures of the others.
 pub fn run(options: &Options) -> Result<()> {
     let sizes = if options.quick { &QUICK } else { &FULL };
+    let mut failures = Vec::new();
     let many = data::flat(&options.dir, "remote-list", sizes.listed, 0)?;
-    listing(options, "vsftpd", FtpServer::vsftpd(&many)?, sizes.listed)?;
-    listing(options, "pure-ftpd", FtpServer::pure_ftpd(&many)?, sizes.listed)?;
+    for (name, start) in SERVERS {
+        failures.extend(listing(options, name, start(&many)?, sizes.listed).err());
+    }
     for (count, bytes) in [sizes.small, sizes.large] {
         let files = data::flat(&options.dir, "remote-get", count, bytes)?;
         let what = format!("{count} x {} KiB", bytes >> 10);
-        fetching(options, "vsftpd", FtpServer::vsftpd(&files)?, (count, &what))?;
-        if (count, bytes) == sizes.small {
-            fetching(options, "pure-ftpd", FtpServer::pure_ftpd(&files)?, (count, &what))?;
+        for (name, start) in SERVERS {
+            for connections in CONNECTIONS {
+                let server = start(&files)?;
+                failures.extend(fetching(options, name, server, connections, (count, &what)).err());
+            }
         }
     }
-    Ok(())
+    failures.dedup();
+    if failures.is_empty() { Ok(()) } else { Err(failures.join("\n")) }
 }
 
 fn left_out(name: &str) {
@@ -82,25 +93,28 @@ fn listing(options: &Options, name: &str, server: Option<FtpServer>, count: u64)
 }
 
 /// The first look at files whose content is fetched, hashed, and made durable events.
-fn fetching(options: &Options, name: &str, server: Option<FtpServer>, (count, what): (u64, &str)) -> Result<()> {
+fn fetching(
+    options: &Options,
+    name: &str,
+    server: Option<FtpServer>,
+    connections: u64,
+    (count, what): (u64, &str),
+) -> Result<()> {
     let Some(server) = server else {
         left_out(name);
         return Ok(());
     };
-    for connections in CONNECTIONS {
-        let words = ["ftp-get", &server.address, server.user, server.password, &connections.to_string()];
-        let floor = Job::floor(&words)?;
-        let label = |who: &str| format!("remote: {who}{} {what}, {connections} at once", server.name);
-        // The copies of others go to memory, as ours are not written either.
-        let target = tempfile::Builder::new().prefix("highwater-bench").tempdir_in("/dev/shm");
-        let target = target.map_err(|error| format!("make a folder in /dev/shm: {error}"))?;
-        for peer in get_peers(&server, connections, target.path())? {
-            beside(options, &label(&format!("{} ", peer.name)), &floor, &peer)?;
-        }
-        let ours = Installation::new(options, "remote-get", &source(&server, connections, "all"), UNUSED_SINK)?;
-        store_events(options, &label(""), &floor, &ours, count, Some(Target::Wall(1.20)))?;
+    let words = ["ftp-get", &server.address, server.user, server.password, &connections.to_string()];
+    let floor = Job::floor(&words)?;
+    let label = |who: &str| format!("remote: {who}{name} {what}, {connections} at once");
+    // The copies of others go to memory, as ours are not written either.
+    let target = tempfile::Builder::new().prefix("highwater-bench").tempdir_in("/dev/shm");
+    let target = target.map_err(|error| format!("make a folder in /dev/shm: {error}"))?;
+    for peer in get_peers(&server, connections, target.path())? {
+        beside(options, &label(&format!("{} ", peer.name)), &floor, &peer)?;
     }
-    Ok(())
+    let ours = Installation::new(options, "remote-get", &source(&server, connections, "all"), UNUSED_SINK)?;
+    store_events(options, &label(""), &floor, &ours, count, Some(Target::Wall(1.20)))
 }
 
 /// Another program that does the same.
