@@ -30,8 +30,12 @@ impl Session {
     }
 
     fn command(&mut self, line: &str) -> Result<String> {
-        self.commands.write_all(format!("{line}\r\n").as_bytes()).map_err(|error| format!("{line}: {error}"))?;
+        self.send(&format!("{line}\r\n"))?;
         self.reply()
+    }
+
+    fn send(&mut self, lines: &str) -> Result<()> {
+        self.commands.write_all(lines.as_bytes()).map_err(|error| format!("{lines}: {error}"))
     }
 
     /// The last line of the next reply; an error when it is not positive.
@@ -51,19 +55,22 @@ impl Session {
         }
     }
 
-    /// EPSV, the command, the data to its end, the final reply.
+    /// EPSV and the command in one write, the data to its end, the final reply.
     fn transfer(&mut self, command: &str, each: &mut dyn FnMut(&[u8]), block: &mut [u8]) -> Result<()> {
-        let reply = self.command("EPSV")?;
+        self.send(&format!("EPSV\r\n{command}\r\n"))?;
+        let reply = self.reply()?;
         let port = reply.split('|').nth(3).and_then(|port| port.parse().ok()).ok_or(format!("no port in {reply}"))?;
         let data = TcpStream::connect(SocketAddr::new(self.host, port));
         let mut data = data.map_err(|error| format!("connect for data: {error}"))?;
-        self.command(command)?;
+        self.reply()?;
         loop {
             match data.read(block).map_err(|error| format!("read data: {error}"))? {
                 0 => break,
                 len => each(&block[..len]),
             }
         }
+        // vsftpd sends its last reply 40 ms later when it has to wait for the other end to close.
+        drop(data);
         self.reply().map(drop)
     }
 }
