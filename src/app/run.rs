@@ -62,7 +62,8 @@ struct Process {
 impl Process {
     /// Until it is asked to stop, or can't go on.
     fn work(&mut self) -> Result<()> {
-        let mut hangups = self.options.hangup.rings();
+        // The configuration was read before anybody could ask for it to be read again: what rang since then counts.
+        let mut hangups = 0;
         loop {
             let rings = self.desk.bell().rings();
             let askers = self.desk.take_askers();
