@@ -5,3 +5,4 @@ mod crashing;
 mod delivered;
 mod doctor;
 mod faults;
+mod taking_away;

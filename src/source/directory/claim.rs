@@ -90,12 +90,12 @@ pub enum Claimed {
 pub fn take(directory: &dyn Directory, path: &[u8], claiming: &Claiming) -> Result<Claimed> {
     let to = &claiming.path;
     let first = match directory.rename_new(path, to) {
-        Ok(renamed) => renamed,
         // The folder may not be there yet. Servers have no error of their own for that.
-        Err(_) => {
+        Err(_) | Ok(Renamed::Forbidden(_)) => {
             directory.make_folder(split(to).0)?;
             directory.rename_new(path, to)?
         }
+        Ok(renamed) => renamed,
     };
     let renamed = match (first, &claiming.last) {
         (Renamed::Taken, Some((tuple, fingerprint))) => {
@@ -119,6 +119,10 @@ pub fn take(directory: &dyn Directory, path: &[u8], claiming: &Claiming) -> Resu
         Renamed::Taken => Ok(Claimed::Occupied),
         Renamed::OtherDisk => {
             Err(Error::new(ErrorKind::Invalid, "claim is on another disk than the file; write another"))
+        }
+        Renamed::Forbidden(why) => {
+            let rule = "the server carries out no renames, so claim can't work there; remove it";
+            Err(Error::new(ErrorKind::Denied, rule).because(why))
         }
     }
 }
