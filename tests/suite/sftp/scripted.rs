@@ -67,6 +67,18 @@ fn a_refused_password_is_sent_once_and_counted_even_when_the_server_just_hangs_u
 }
 
 #[test]
+fn a_question_that_is_asked_again_is_not_answered_with_the_same_password() {
+    let methods = vec![MethodKind::KeyboardInteractive];
+    let server = Scripted::start(Script { methods, asks_again: true, ..Script::default() }, FILES);
+    let accounts = Arc::new(OpenAccounts::default());
+    let error = source_of(&at(&server, &["bad"]), Arc::clone(&accounts)).probe().expect_err("refused");
+    assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
+    assert!(error.to_string().contains("asked again after the password"), "{error}");
+    assert_eq!(accounts.said(), ["attempt bad", "refused bad"]);
+    assert_eq!(*server.held.passwords.lock().expect("no panic"), ["bad"]);
+}
+
+#[test]
 fn a_password_the_accounts_bar_is_never_sent() {
     let server = Scripted::start(Script::default(), FILES);
     let accounts = Arc::new(OpenAccounts::barring("bad"));
