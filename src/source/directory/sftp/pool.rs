@@ -118,7 +118,7 @@ impl Pool {
     /// A connection for reading a file: one that has nothing to do, a further one where the settings allow it, else the one
     /// with the least to do.
     pub fn lease_for_file(&self, stop: &Stop) -> Result<Lease> {
-        let lease = self.lease(stop)?;
+        let lease = self.leave_one(self.lease(stop)?);
         if lease.0.busy.load(Ordering::Relaxed) == 1 || self.full.load(Ordering::Relaxed) {
             return Ok(lease);
         }
@@ -135,6 +135,22 @@ impl Pool {
                 tracing::debug!(%error, "the server takes no further SFTP connection; those there are do");
                 Ok(lease)
             }
+        }
+    }
+
+    /// Leaves a connection to another source that waits for one, where there is one more than is needed to go on.
+    fn leave_one(&self, lease: Lease) -> Lease {
+        let mut open = self.open();
+        let is_ours_alone = lease.0.busy.load(Ordering::Relaxed) == 1;
+        let others = open.iter().filter(|one| !Arc::ptr_eq(one, &lease.0));
+        let other = others.min_by_key(|one| one.busy.load(Ordering::Relaxed)).map(Lease::of);
+        match other {
+            Some(other) if is_ours_alone && slots::is_wanted(&self.server) => {
+                open.retain(|one| !Arc::ptr_eq(one, &lease.0));
+                slots::park(&self.server, Arc::clone(&lease.0.session));
+                other
+            }
+            _ => lease,
         }
     }
 
