@@ -124,3 +124,16 @@ fn a_refusal_of_one_file_where_another_was_renamed_is_an_error_of_that_file() {
     assert_eq!(directory.rename_new(b"a", b"d").expect("renamed"), Renamed::Done);
     assert_eq!(directory.rename_new(b"b", b"c").expect_err("refused").kind(), ErrorKind::Denied);
 }
+
+#[test]
+fn a_claim_that_a_server_without_renames_refuses_says_so_and_touches_nothing() {
+    for refusal in REFUSALS {
+        let server = without_renames(FEATURES, refusal);
+        let receiver = Receiver::start();
+        let highwater = orders(&server, &receiver, "claim = \"work/{name}\"\non_delivered = \"delete\"");
+        let said = highwater.run(&["once"]);
+        let text = format!("{}{}", said.stdout, said.stderr);
+        assert!(text.contains("so claim can't work there") && text.contains(refusal.1), "{refusal:?}: {text}");
+        assert_eq!((server.files(), receiver.received().len()), (vec!["a.csv".into(), "b.csv".into()], 0));
+    }
+}
