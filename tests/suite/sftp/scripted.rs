@@ -121,6 +121,26 @@ fn a_source_that_fetches_for_long_leaves_a_connection_to_another_one() {
 }
 
 #[test]
+fn a_good_password_is_refused_once_at_most_by_a_server_that_allows_no_further_login() {
+    let server = Scripted::start(Script { fault: Fault::ShortReads, logins_max: 1, ..Script::default() }, &[]);
+    let fill = |round: u8| {
+        let files = (0..40).map(|number| (format!("{round} {number}").into_bytes(), vec![round; 20_000]));
+        server.held.files.lock().expect("no panic").extend(files);
+    };
+    let accounts = Arc::new(OpenAccounts::default());
+    let mut settings = at(&server, &["good"]);
+    settings.server.connections = 8;
+    let mut partner = source_of(&settings, Arc::clone(&accounts));
+    let mut ledger = FileLedger::default();
+    for round in 0..3 {
+        fill(round);
+        ledger.poll(&mut partner).expect("a poll");
+        assert_eq!(ledger.take_keys().len(), 40);
+    }
+    assert_eq!(accounts.said(), ["attempt good", "accepted good", "attempt good", "refused good"]);
+}
+
+#[test]
 fn an_old_servers_algorithms_must_be_allowed_by_name() {
     let old = Preferred {
         kex: Cow::Borrowed(&[kex::DH_G14_SHA1]),

@@ -59,6 +59,8 @@ pub struct Script {
     pub closes_at_refusal: bool,
     /// A wrong answer is answered by the same question, as some do, and not by a refusal.
     pub asks_again: bool,
+    /// While so many connections are open, further logins are refused, good or not.
+    pub logins_max: usize,
 }
 
 impl Default for Script {
@@ -70,6 +72,7 @@ impl Default for Script {
             preferred: None,
             closes_at_refusal: false,
             asks_again: false,
+            logins_max: usize::MAX,
         }
     }
 }
@@ -160,7 +163,8 @@ struct Peer {
 impl Peer {
     fn judge(&self, password: &str) -> Result<Auth, russh::Error> {
         self.held.passwords.lock().expect("no panic").push(password.to_owned());
-        if self.script.passwords.contains(&password) {
+        let is_crowded = self.held.open.load(Ordering::Relaxed) > self.script.logins_max;
+        if self.script.passwords.contains(&password) && !is_crowded {
             return Ok(Auth::Accept);
         }
         if self.script.closes_at_refusal {

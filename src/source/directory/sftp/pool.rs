@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::server::SftpServer;
+use super::server::{Beside, SftpServer};
 use super::session::Session;
 use super::slots::{self, Taken};
 use crate::clock::Stop;
@@ -103,7 +103,7 @@ impl Pool {
         }
         let connected = match slots::take(&self.server, stop) {
             Ok(Taken::Session(session)) => Ok(session),
-            Ok(Taken::Slot(slot)) => self.server.connect(slot, stop).map(Arc::new),
+            Ok(Taken::Slot(slot)) => self.server.connect(slot, Beside::Nothing, stop).map(Arc::new),
             Err(error) => Err(error),
         };
         let session = connected.inspect_err(|error| {
@@ -123,7 +123,7 @@ impl Pool {
             return Ok(lease);
         }
         let Some(slot) = slots::one_more(&self.server) else { return Ok(lease) };
-        match self.server.connect(slot, stop) {
+        match self.server.connect(slot, Beside::Another, stop) {
             Ok(session) => {
                 let one = Arc::new(Open { session: Arc::new(session), busy: AtomicUsize::new(0) });
                 self.open().push(Arc::clone(&one));

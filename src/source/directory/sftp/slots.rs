@@ -1,7 +1,7 @@
 //! How many connections a host gets from this process, over all sources, and those that nobody uses right now.
 //! They wait a minute for the next poll; a source that finds no slot takes the slot of one that waits.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -30,6 +30,8 @@ struct Host {
     /// Sources that wait for a connection.
     waiting: usize,
     parked: Vec<Parked>,
+    /// Accounts that were refused a further login beside one that they have.
+    barred: HashSet<String>,
     last: u64,
 }
 
@@ -123,6 +125,7 @@ fn take_now(server: &SftpServer) -> Option<Taken> {
         }
         if host.used < server.connections() {
             host.used += 1;
+            host.barred.remove(server.identity());
             return Some(Taken::Slot(Slot { host: key }));
         }
         if host.parked.is_empty() {
@@ -139,12 +142,23 @@ pub fn is_wanted(server: &SftpServer) -> bool {
     hosts().entry(key(server)).or_default().waiting > 0
 }
 
+/// The server refused a further login with a password it takes: that is not tried again before the next first login, or
+/// those refusals would be held against a good password.
+pub fn bar(server: &SftpServer) {
+    hosts().entry(key(server)).or_default().barred.insert(server.identity().to_owned());
+}
+
+/// Whether a further login was refused since the last first one.
+pub fn is_barred(server: &SftpServer) -> bool {
+    hosts().entry(key(server)).or_default().barred.contains(server.identity())
+}
+
 /// A slot for one more connection, if there is one right now that nobody waits for.
 pub fn one_more(server: &SftpServer) -> Option<Slot> {
     let key = key(server);
     let mut all = hosts();
     let host = all.entry(key.clone()).or_default();
-    if host.used >= server.connections() || host.waiting > 0 {
+    if host.used >= server.connections() || host.waiting > 0 || host.barred.contains(server.identity()) {
         return None;
     }
     host.used += 1;
