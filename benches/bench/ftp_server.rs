@@ -42,7 +42,7 @@ impl FtpServer {
         fs::create_dir(&empty).map_err(|error| format!("make {}: {error}", empty.display()))?;
         let text = format!(
             "listen=YES\nlisten_address=127.0.0.1\nlisten_port={port}\nbackground=NO\nanonymous_enable=YES\nlocal_enable=NO\n\
-             no_anon_password=YES\nanon_root={}\nftp_username=ftp\nsecure_chroot_dir={}\nseccomp_sandbox=NO\n\
+             no_anon_password=YES\nanon_root={}\nftp_username=daemon\nsecure_chroot_dir={}\nseccomp_sandbox=NO\n\
              xferlog_enable=NO\nconnect_from_port_20=NO\nuse_localtime=NO\nmax_per_ip=0\nmax_clients=0\n",
             root.display(),
             empty.display()

@@ -1,6 +1,9 @@
 //! FTP and FTPS against real servers, and against one of our own that does what real ones won't.
 
+mod bare_names;
 mod conformance;
+mod crashing;
 mod delivered;
 mod doctor;
 mod faults;
+mod taking_away;

@@ -10,7 +10,7 @@ use super::reading::fingerprint_now;
 use crate::change::key::shown;
 use crate::change::{Fingerprint, Tuple};
 use crate::clock::Stop;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::source::{Acted, Action, ActionOrder};
 
 /// After so many taken names a move is given up.
@@ -46,6 +46,7 @@ pub fn act(directory: &dyn Directory, order: &ActionOrder) -> Result<Acted> {
         Renamed::Done => acting.finish(found.tuple),
         Renamed::Missing => acting.without_source(),
         Renamed::Taken | Renamed::OtherDisk => Ok(Acted::OtherVersion),
+        Renamed::Forbidden(why) => acting.in_place(found.tuple, &why),
     }
 }
 
@@ -123,6 +124,23 @@ impl Acting<'_> {
         }
     }
 
+    /// Where nothing can be renamed: looked at once more under its own name, then deleted. What is written between the
+    /// two is deleted with it; nothing less than a rename closes that window.
+    fn in_place(&self, before: Tuple, why: &str) -> Result<Acted> {
+        if self.target.is_some() {
+            let remedy = "let the account rename there, or use \"delete\" or \"keep\"";
+            return Ok(Acted::Impossible(format!("the server carries out no renames: {why}; {remedy}")));
+        }
+        let key = self.order.key.as_bytes();
+        let Some(found) = self.file_at(key)? else { return self.without_source() };
+        if found.tuple != before {
+            return Ok(Acted::OtherVersion);
+        }
+        self.directory.remove(key)?;
+        self.directory.sync_folder(split(key).0)?;
+        Ok(Acted::Done(None))
+    }
+
     fn shown_target(&self) -> String {
         self.target.as_deref().map(shown).unwrap_or_default()
     }
@@ -130,8 +148,10 @@ impl Acting<'_> {
     /// The file goes back to its name; a new file under that name is not overwritten, it becomes a numbered neighbour.
     fn put_back(&self) -> Result<Acted> {
         for path in numbered(self.order.key.as_bytes()) {
-            if self.directory.rename_new(&self.private, &path)? != Renamed::Taken {
-                break;
+            match self.directory.rename_new(&self.private, &path)? {
+                Renamed::Taken => {}
+                Renamed::Forbidden(why) => return Err(forbidden(&self.private, why)),
+                Renamed::Done | Renamed::Missing | Renamed::OtherDisk => break,
             }
         }
         Ok(Acted::OtherVersion)
@@ -147,6 +167,9 @@ impl Acting<'_> {
             if renamed == Renamed::OtherDisk {
                 from = self.copy_beside(folder)?;
                 renamed = self.directory.rename_new(&from, &path)?;
+            }
+            if let Renamed::Forbidden(why) = renamed {
+                return Err(forbidden(&from, why));
             }
             let taken = renamed == Renamed::Taken;
             let same = taken && self.file_at(&path)?.is_some_and(|f| f.tuple.size == self.order.tuple.size);
@@ -172,6 +195,11 @@ impl Acting<'_> {
         self.directory.copy_new(&self.private, &copy)?;
         Ok(copy)
     }
+}
+
+/// A rename that was refused halfway, where others were carried out.
+fn forbidden(from: &[u8], why: String) -> Error {
+    Error::new(ErrorKind::Denied, format!("rename {}: the server carries out no renames", shown(from))).because(why)
 }
 
 /// The name a file has while it is acted upon. The same order finds it again after a crash.

@@ -2,10 +2,12 @@
 //! rename is the journal: what lies in the claim folder and was not told is told from there, under the name it had before.
 
 use super::action::private_path;
-use super::coarse::agree;
+use super::coarse::{agree, is_exact};
 use super::place::{Directory, Renamed, split};
+use super::reading::fingerprint_now;
 use super::tracker::Tracker;
 use crate::change::{Fingerprint, Key, Tuple};
+use crate::clock::Stop;
 use crate::error::{Error, ErrorKind, Result};
 use crate::setting::Template;
 use crate::source::{Acted, ActionOrder};
@@ -90,17 +92,18 @@ pub enum Claimed {
 pub fn take(directory: &dyn Directory, path: &[u8], claiming: &Claiming) -> Result<Claimed> {
     let to = &claiming.path;
     let first = match directory.rename_new(path, to) {
-        Ok(renamed) => renamed,
         // The folder may not be there yet. Servers have no error of their own for that.
-        Err(_) => {
+        Err(_) | Ok(Renamed::Forbidden(_)) => {
             directory.make_folder(split(to).0)?;
             directory.rename_new(path, to)?
         }
+        Ok(renamed) => renamed,
     };
     let renamed = match (first, &claiming.last) {
         (Renamed::Taken, Some((tuple, fingerprint))) => {
-            let there = directory.look(to)?;
-            if there.is_some_and(|found| !agree(&found.tuple, tuple)) {
+            if let Some(found) = directory.look(to)?
+                && !is_version(directory, to, &found.tuple, tuple, *fingerprint)?
+            {
                 return Ok(Claimed::Occupied);
             }
             // It was told. Under this name its after-action finds it.
@@ -120,7 +123,38 @@ pub fn take(directory: &dyn Directory, path: &[u8], claiming: &Claiming) -> Resu
         Renamed::OtherDisk => {
             Err(Error::new(ErrorKind::Invalid, "claim is on another disk than the file; write another"))
         }
+        Renamed::Forbidden(why) => {
+            let rule = "the server carries out no renames, so claim can't work there; remove it";
+            Err(Error::new(ErrorKind::Denied, rule).because(why))
+        }
     }
+}
+
+/// Whether the claimed file at `place` is surely the version told last. A time to the minute can't tell it from one written a
+/// moment later: where a look at the file alone knows no more, its content must be compared.
+///
+/// # Errors
+/// The file could not be looked at.
+pub fn is_told(directory: &dyn Directory, place: &[u8], listed: &Tuple, told: &Tuple) -> Result<bool> {
+    if !is_exact(told) || is_exact(listed) || !agree(told, listed) {
+        return Ok(is_exact(told) && agree(told, listed));
+    }
+    Ok(directory.look(place)?.is_some_and(|found| is_exact(&found.tuple) && agree(&found.tuple, told)))
+}
+
+/// Whether the file at `path` is the version told: by its times where they are exact, else by its content.
+fn is_version(
+    directory: &dyn Directory,
+    path: &[u8],
+    found: &Tuple,
+    told: &Tuple,
+    fingerprint: Fingerprint,
+) -> Result<bool> {
+    if !agree(found, told) || (is_exact(found) && is_exact(told)) {
+        return Ok(agree(found, told));
+    }
+    let now = fingerprint_now(directory, path, &Stop::new())?;
+    Ok(now.is_some_and(|(_, now)| now == fingerprint))
 }
 
 impl Tracker {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::block::Flags;
-use super::claim::Claim;
+use super::claim::{Claim, is_told};
 use super::coarse::{agree, is_unit_over, modified};
 use super::filter::Filters;
 use super::pairing::{Missing, Pairs};
@@ -165,10 +165,11 @@ impl<'a> Judge<'a> {
         let present = seen.known.filter(|known| known.presence == Presence::Present);
         let remembered = seen.was.filter(|(flags, _)| flags.is_remembered() && seen.known.is_none()).map(|(_, t)| t);
         let is_now = |known: &Known| known.tuple.is_some_and(|tuple| agree(&tuple, &seen.tuple));
-        if seen.place.is_some() {
-            return Ok(match seen.known {
-                // It was told, and waits for its after-action.
-                Some(known) if is_now(known) => Judged::Settled(Flags::TOLD, None),
+        if let Some(place) = seen.place {
+            let told = seen.known.and_then(|known| known.tuple);
+            return Ok(match told {
+                // It waits for its after-action.
+                Some(told) if is_told(self.directory, place, &seen.tuple, &told)? => Judged::Settled(Flags::TOLD, None),
                 _ if self.remembers => Judged::Settled(Flags::remembered(), None),
                 _ if self.new_held => Judged::Unready,
                 // It was ready when it was claimed.
@@ -294,7 +295,6 @@ impl<'a> Judge<'a> {
         }
     }
 
-    /// Whether a missing file of a remote place, under whose name this one was told before, was missed only once so far.
     /// Why a file can't become an event by its name and size alone.
     fn refusal(&self, seen: &Seen<'_>) -> Option<String> {
         let size = seen.tuple.size;
@@ -307,6 +307,7 @@ impl<'a> Judge<'a> {
         hostile.then(|| "its name holds a line break or NUL; rename it on the server".into())
     }
 
+    /// Whether a missing file of a remote place, under whose name this one was told before, was missed only once so far.
     fn may_be_renamed(&self, candidate: &Candidate) -> bool {
         let is_listed = self.look.scope != Scope::Waiting;
         let from = if is_listed { self.pairs.missing_of(&candidate.key) } else { candidate.from.as_ref() };
@@ -431,6 +432,11 @@ impl<'a> Judge<'a> {
 
     fn whole(&mut self, candidate: Candidate, whole: Whole) -> Result<Concluded> {
         self.room.leave(&candidate.key);
+        let is_last =
+            |(tuple, told): (Tuple, Fingerprint)| told == whole.fingerprint && agree(&tuple, &candidate.tuple);
+        if candidate.place.is_some() && candidate.last.is_some_and(is_last) {
+            return Ok(Concluded { flags: Some(Flags::TOLD), ..Concluded::default() });
+        }
         let mut version = version(whole.tuple, Some(whole.fingerprint), candidate.note);
         version.content = whole.content;
         if let Facts::File { size, .. } = &mut version.facts {

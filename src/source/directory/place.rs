@@ -132,7 +132,7 @@ pub enum Listing {
 }
 
 /// What came of a rename.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Renamed {
     /// It is under its new name.
     Done,
@@ -142,6 +142,8 @@ pub enum Renamed {
     Missing,
     /// The two paths are on different disks; nothing was done.
     OtherDisk,
+    /// The place carries out no renames, in its own words; nothing was done. A refusal of this one alone is an error.
+    Forbidden(String),
 }
 
 /// The path of `name` in `folder`.

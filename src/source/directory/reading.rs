@@ -193,7 +193,11 @@ fn read_one(directory: &dyn Directory, order: Order<'_>, buffer: &mut Vec<u8>, s
                 if twice { is_read_again(directory, path, fingerprint, expected, buffer, stop) } else { Ok(true) }
             })
         }
-        Ok(_) => Ok(if matches!(directory.look(path), Ok(None)) { Reading::Vanished } else { Reading::Changing }),
+        Ok(_) => {
+            // Its connection may be the only one.
+            drop(file);
+            Ok(if matches!(directory.look(path), Ok(None)) { Reading::Vanished } else { Reading::Changing })
+        }
         Err(error) => Ok(Reading::Unreadable(error.to_string())),
     }
 }

@@ -5,6 +5,7 @@ use std::collections::HashSet;
 
 use super::block::{Flags, Settled};
 use super::claim::{Claim, Claiming};
+use super::coarse::is_exact;
 use super::findings::{Finding, Findings, FolderState, Reader, Section};
 use super::judge::{Candidate, Judge, Judged, Seen};
 use super::pages::{PAGE_CONTENT_BYTES, PAGE_MAX, Pages};
@@ -37,6 +38,9 @@ pub struct Settling<'a> {
     /// Files of remote places whose times were before this and moved by whole hours together are as they were: had one been
     /// written again, its time would be later.
     pub written_before: Option<i64>,
+    /// Keys of files that this poll claimed and read, and whose times are not exact: what was listed in the claim folder under such a key
+    /// can't be told from them by now.
+    claimed: HashSet<Key>,
     /// Why a content found no room.
     full: Option<crate::error::Error>,
 }
@@ -91,6 +95,7 @@ impl<'a> Settling<'a> {
             waits: false,
             keeping: HashSet::new(),
             written_before: None,
+            claimed: HashSet::new(),
             full: None,
         }
     }
@@ -163,6 +168,9 @@ impl<'a> Settling<'a> {
             {
                 let name = place.as_deref().map_or(key.name(), |place| split(place).1).to_vec();
                 Step::Place { flags, name, tuple, number, entries: Vec::new() }
+            }
+            Item::File { key, number, place: Some(_), .. } if self.claimed.contains(&key) => {
+                Step::Leave { number, entries: Vec::new() }
             }
             Item::File { key, tuple, number, was, place } => {
                 let (tick, place) = (section.tick, place.as_deref());
@@ -258,6 +266,10 @@ impl<'a> Settling<'a> {
                     let reading = readings.next().ok_or_else(|| Error::internal("a file was not read"))?;
                     let name = candidate.place.as_deref().map_or(candidate.key.name(), |place| split(place).1).to_vec();
                     let tuple = candidate.tuple;
+                    let is_taken = matches!(reading, Reading::Whole(_)) && candidate.place.is_none();
+                    if is_taken && self.judge.claims() && !is_exact(&tuple) {
+                        self.claimed.insert(candidate.key.clone());
+                    }
                     let concluded = self.judge.conclude(*candidate, reading)?;
                     remembered.extend(concluded.remembered);
                     match concluded.flags {

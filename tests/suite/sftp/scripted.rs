@@ -15,6 +15,7 @@ use russh::{MethodKind, Preferred, cipher, kex, mac};
 
 use crate::support::scripted_sftp::{Fault, Script, Scripted};
 use crate::support::sftp::{settings, source, source_of};
+use crate::support::wait_until;
 use crate::support::watched::{FileLedger, OpenAccounts};
 
 const FILES: &[(&[u8], &[u8])] = &[(b"a.csv", b"content of a"), (b"b.csv", b"")];
@@ -67,6 +68,18 @@ fn a_refused_password_is_sent_once_and_counted_even_when_the_server_just_hangs_u
 }
 
 #[test]
+fn a_question_that_is_asked_again_is_not_answered_with_the_same_password() {
+    let methods = vec![MethodKind::KeyboardInteractive];
+    let server = Scripted::start(Script { methods, asks_again: true, ..Script::default() }, FILES);
+    let accounts = Arc::new(OpenAccounts::default());
+    let error = source_of(&at(&server, &["bad"]), Arc::clone(&accounts)).probe().expect_err("refused");
+    assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
+    assert!(error.to_string().contains("asked again after the password"), "{error}");
+    assert_eq!(accounts.said(), ["attempt bad", "refused bad"]);
+    assert_eq!(*server.held.passwords.lock().expect("no panic"), ["bad"]);
+}
+
+#[test]
 fn a_password_the_accounts_bar_is_never_sent() {
     let server = Scripted::start(Script::default(), FILES);
     let accounts = Arc::new(OpenAccounts::barring("bad"));
@@ -90,6 +103,41 @@ fn while_rotating_the_second_password_is_tried_and_then_kept() {
     server.held.passwords.lock().expect("no panic").clear();
     partner.probe().expect("still good");
     assert_eq!(*server.held.passwords.lock().expect("no panic"), ["old"]);
+}
+
+#[test]
+fn a_source_that_fetches_for_long_leaves_a_connection_to_another_one() {
+    let server = with(Fault::ShortReads);
+    let files = (0..100).map(|number| (format!("{number}").into_bytes(), vec![7; 200_000]));
+    server.held.files.lock().expect("no panic").extend(files);
+    let mut other = at(&server, &["good"]);
+    other.server.user = "another".into();
+    let settings = at(&server, &["good"]);
+    let busy = std::thread::spawn(move || FileLedger::default().poll(&mut source(&settings)).map(drop));
+    wait_until("both connections are in use", || server.held.open_max.load(Ordering::Relaxed) == 2);
+    source(&other).probe().expect("its turn came");
+    assert!(!busy.is_finished(), "it came only at the end");
+    busy.join().expect("no panic").expect("the poll ends well on the connection that is left");
+}
+
+#[test]
+fn a_good_password_is_refused_once_at_most_by_a_server_that_allows_no_further_login() {
+    let server = Scripted::start(Script { fault: Fault::ShortReads, logins_max: 1, ..Script::default() }, &[]);
+    let fill = |round: u8| {
+        let files = (0..40).map(|number| (format!("{round} {number}").into_bytes(), vec![round; 20_000]));
+        server.held.files.lock().expect("no panic").extend(files);
+    };
+    let accounts = Arc::new(OpenAccounts::default());
+    let mut settings = at(&server, &["good"]);
+    settings.server.connections = 8;
+    let mut partner = source_of(&settings, Arc::clone(&accounts));
+    let mut ledger = FileLedger::default();
+    for round in 0..3 {
+        fill(round);
+        ledger.poll(&mut partner).expect("a poll");
+        assert_eq!(ledger.take_keys().len(), 40);
+    }
+    assert_eq!(accounts.said(), ["attempt good", "accepted good", "attempt good", "refused good"]);
 }
 
 #[test]

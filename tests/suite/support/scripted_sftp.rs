@@ -57,6 +57,10 @@ pub struct Script {
     pub preferred: Option<Preferred>,
     /// The connection is closed in good order at a wrong password.
     pub closes_at_refusal: bool,
+    /// A wrong answer is answered by the same question, as some do, and not by a refusal.
+    pub asks_again: bool,
+    /// While so many connections are open, further logins are refused, good or not.
+    pub logins_max: usize,
 }
 
 impl Default for Script {
@@ -67,6 +71,8 @@ impl Default for Script {
             passwords: vec!["good"],
             preferred: None,
             closes_at_refusal: false,
+            asks_again: false,
+            logins_max: usize::MAX,
         }
     }
 }
@@ -157,7 +163,8 @@ struct Peer {
 impl Peer {
     fn judge(&self, password: &str) -> Result<Auth, russh::Error> {
         self.held.passwords.lock().expect("no panic").push(password.to_owned());
-        if self.script.passwords.contains(&password) {
+        let is_crowded = self.held.open.load(Ordering::Relaxed) > self.script.logins_max;
+        if self.script.passwords.contains(&password) && !is_crowded {
             return Ok(Auth::Accept);
         }
         if self.script.closes_at_refusal {
@@ -181,13 +188,17 @@ impl Handler for Peer {
         _: &str,
         response: Option<Response<'a>>,
     ) -> Result<Auth, russh::Error> {
+        let question = Auth::Partial {
+            name: "".into(),
+            instructions: "".into(),
+            prompts: Cow::Owned(vec![("Password: ".into(), false)]),
+        };
         match response.and_then(|mut response| response.next().map(|text| text.to_vec())) {
-            Some(text) => self.judge(&String::from_utf8_lossy(&text)),
-            None => Ok(Auth::Partial {
-                name: "".into(),
-                instructions: "".into(),
-                prompts: Cow::Owned(vec![("Password: ".into(), false)]),
-            }),
+            Some(text) => match self.judge(&String::from_utf8_lossy(&text))? {
+                Auth::Reject { .. } if self.script.asks_again => Ok(question),
+                judged => Ok(judged),
+            },
+            None => Ok(question),
         }
     }
 

@@ -2,8 +2,10 @@
 //! goes where is decided by the after-action.
 
 use std::cell::Cell;
+use std::sync::atomic::Ordering;
 
 use super::refusal;
+use super::reply::Reply;
 use super::session::Session;
 use super::site::Site;
 use crate::error::{Error, ErrorKind, Result};
@@ -45,7 +47,7 @@ impl Site {
         if !reply.is_half() {
             return match self.look_with(session, from)? {
                 None => Ok(Renamed::Missing),
-                Some(_) => Err(refusal::refused(doing(), &reply)),
+                Some(_) => self.not_renamed(doing(), &reply),
             };
         }
         let written = self.written(session, to)?;
@@ -53,13 +55,22 @@ impl Site {
         let reply = session.ask("RNTO", &written)?;
         sent.set(false);
         if reply.is_done() {
+            self.server.learned.renames.store(true, Ordering::Relaxed);
             return Ok(Renamed::Done);
         }
         // Servers on Windows refuse to overwrite: somebody was faster.
         match self.look_with(session, to)? {
             Some(_) => Ok(Renamed::Taken),
-            None => Err(refusal::refused(doing(), &reply)),
+            None => self.not_renamed(doing(), &reply),
         }
+    }
+
+    /// A refusal is one of this file alone where the server has renamed another.
+    fn not_renamed(&self, doing: String, reply: &Reply) -> Result<Renamed> {
+        if refusal::forbids(reply) && !self.server.learned.renames.load(Ordering::Relaxed) {
+            return Ok(Renamed::Forbidden(reply.quoted()));
+        }
+        Err(refusal::refused(doing, reply))
     }
 
     /// Removes a file; one that is not there is no error.

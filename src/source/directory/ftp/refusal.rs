@@ -41,8 +41,17 @@ const ABSENT: &[&str] = &[
 ];
 
 /// Words for what may not be done.
-const FORBIDDEN: &[&str] =
-    &["permission", "denied", "not allowed", "prohibited", "forbidden", "access is", "not authorized", "read-only"];
+const FORBIDDEN: &[&str] = &[
+    "permission",
+    "denied",
+    "not allowed",
+    "not permitted",
+    "prohibited",
+    "forbidden",
+    "access is",
+    "not authorized",
+    "read-only",
+];
 
 /// A connection that failed while `doing` something.
 pub fn lost(doing: &str, error: io::Error) -> Error {
@@ -94,6 +103,11 @@ pub fn is_absent(reply: &Reply) -> bool {
     reply.code >= 500 && reply.says(ABSENT) && !reply.says(FORBIDDEN)
 }
 
+/// Whether a refusal says that the command is unknown or may not be used, now and later.
+pub fn forbids(reply: &Reply) -> bool {
+    matches!(reply.code, 500 | 502 | 504) || matches!(reply.code, 550 | 553) && reply.says(FORBIDDEN)
+}
+
 /// A command that was refused while `doing` something.
 pub fn refused(doing: impl Into<String>, reply: &Reply) -> Error {
     let kind = match reply.code {
@@ -130,6 +144,10 @@ mod tests {
             "530 Sorry, the maximum number of clients (3) for this user are already connected."
         )));
         assert!(!is_crowded(&reply("530 Login incorrect.")));
+        assert!(forbids(&reply("550 RNFR denied")) && forbids(&reply("502 Command not implemented.")));
+        for once in ["450 busy", "550 The file is being used by another process", "530 Permission denied"] {
+            assert!(!forbids(&reply(once)), "{once}");
+        }
     }
 
     #[test]

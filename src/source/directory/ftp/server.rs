@@ -48,6 +48,8 @@ pub struct Learned {
     secret: AtomicUsize,
     /// Whether MLSD was refused although it is announced.
     pub no_facts: std::sync::atomic::AtomicBool,
+    /// Whether a rename was carried out.
+    pub renames: std::sync::atomic::AtomicBool,
     /// How far MDTM is from UTC, in seconds; `i64::MIN` while nobody knows.
     pub clock_offset: AtomicI64,
 }
@@ -101,6 +103,7 @@ impl Server {
             passive: AtomicU8::new(Passive::Unknown as u8),
             secret: AtomicUsize::new(0),
             no_facts: false.into(),
+            renames: false.into(),
             clock_offset: AtomicI64::new(i64::MIN),
         };
         Ok(Self { settings: settings.clone(), learned, tls, accounts })

@@ -180,7 +180,7 @@ impl Login<'_> {
             state.tried.push(<&str>::from(&way).to_owned());
             let asked = match way {
                 MethodKind::Password => self.password(&password).await,
-                _ => self.questions(&password).await,
+                _ => self.questions(&password, state).await,
             };
             let done = match asked {
                 Ok(done) => done,
@@ -218,27 +218,35 @@ impl Login<'_> {
         self.ask("password", |ssh, user| Box::pin(ssh.authenticate_password(user, password))).await
     }
 
-    /// Every hidden answer is the password, every other one empty: what a person would be asked for is not ours to know.
-    async fn questions(&mut self, password: &str) -> Result<AuthResult> {
+    /// Hidden answers are the password, every other one is empty: what a person would be asked for is not ours to know. It is
+    /// given once: a server that asks again has refused it, and each further answer would count there as one more attempt.
+    async fn questions(&mut self, password: &str, state: &mut State) -> Result<AuthResult> {
         let user = self.account.user.clone();
         let doing = self.doing("log in (keyboard-interactive)");
         let talk = async {
             let failed = |e: russh::Error| of_ssh(&doing, &e);
+            let mut given = false;
             let mut asked = self.ssh.authenticate_keyboard_interactive_start(user, None).await.map_err(failed)?;
             for _ in 0..ROUNDS_MAX {
-                let answers = match asked {
+                let prompts = match asked {
                     Asked::Success => return Ok(AuthResult::Success),
                     Asked::Failure { remaining_methods, partial_success } => {
                         return Ok(AuthResult::Failure { remaining_methods, partial_success });
                     }
-                    Asked::InfoRequest { prompts, .. } => prompts
-                        .iter()
-                        .map(|prompt| if prompt.echo { String::new() } else { password.to_owned() })
-                        .collect(),
+                    Asked::InfoRequest { prompts, .. } => prompts,
                 };
+                let hidden = prompts.iter().any(|prompt| !prompt.echo);
+                if hidden && given {
+                    break;
+                }
+                given |= hidden;
+                let answer = |echo: bool| if echo { String::new() } else { password.to_owned() };
+                let answers = prompts.iter().map(|prompt| answer(prompt.echo)).collect();
                 asked = self.ssh.authenticate_keyboard_interactive_respond(answers).await.map_err(failed)?;
             }
-            Err(Error::new(ErrorKind::Denied, &doing).because("the server asks question after question"))
+            let fact = "the server asked again after the password: it is wrong, or a code is wanted besides";
+            state.trouble = Some(Error::new(ErrorKind::Denied, fact));
+            Ok(AuthResult::Failure { remaining_methods: MethodSet::empty(), partial_success: false })
         };
         within(self.stop, self.span, &doing, talk).await
     }

@@ -4,7 +4,7 @@
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 
-use super::server::SftpServer;
+use super::server::{Beside, SftpServer};
 use super::session::Session;
 use super::slots::{self, Taken};
 use crate::clock::Stop;
@@ -103,7 +103,7 @@ impl Pool {
         }
         let connected = match slots::take(&self.server, stop) {
             Ok(Taken::Session(session)) => Ok(session),
-            Ok(Taken::Slot(slot)) => self.server.connect(slot, stop).map(Arc::new),
+            Ok(Taken::Slot(slot)) => self.server.connect(slot, Beside::Nothing, stop).map(Arc::new),
             Err(error) => Err(error),
         };
         let session = connected.inspect_err(|error| {
@@ -118,12 +118,12 @@ impl Pool {
     /// A connection for reading a file: one that has nothing to do, a further one where the settings allow it, else the one
     /// with the least to do.
     pub fn lease_for_file(&self, stop: &Stop) -> Result<Lease> {
-        let lease = self.lease(stop)?;
+        let lease = self.leave_one(self.lease(stop)?);
         if lease.0.busy.load(Ordering::Relaxed) == 1 || self.full.load(Ordering::Relaxed) {
             return Ok(lease);
         }
         let Some(slot) = slots::one_more(&self.server) else { return Ok(lease) };
-        match self.server.connect(slot, stop) {
+        match self.server.connect(slot, Beside::Another, stop) {
             Ok(session) => {
                 let one = Arc::new(Open { session: Arc::new(session), busy: AtomicUsize::new(0) });
                 self.open().push(Arc::clone(&one));
@@ -135,6 +135,22 @@ impl Pool {
                 tracing::debug!(%error, "the server takes no further SFTP connection; those there are do");
                 Ok(lease)
             }
+        }
+    }
+
+    /// Leaves a connection to another source that waits for one, where there is one more than is needed to go on.
+    fn leave_one(&self, lease: Lease) -> Lease {
+        let mut open = self.open();
+        let is_ours_alone = lease.0.busy.load(Ordering::Relaxed) == 1;
+        let others = open.iter().filter(|one| !Arc::ptr_eq(one, &lease.0));
+        let other = others.min_by_key(|one| one.busy.load(Ordering::Relaxed)).map(Lease::of);
+        match other {
+            Some(other) if is_ours_alone && slots::is_wanted(&self.server) => {
+                open.retain(|one| !Arc::ptr_eq(one, &lease.0));
+                slots::park(&self.server, Arc::clone(&lease.0.session));
+                other
+            }
+            _ => lease,
         }
     }
 

@@ -1,6 +1,7 @@
 //! An SFTP server and our account there: connects, checks the host key, logs in and starts the subsystem.
 //! How many connections there are, and who uses them, belongs to `slots` and `folder`.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use super::host_key::Trust;
 use super::login::Login;
 use super::packet::{Malformed, Reply, VERSION};
 use super::session::Session;
-use super::slots::Slot;
+use super::slots::{self, Slot};
 use super::waiting::{wait, within};
 use super::wire::Wire;
 use crate::clock::Stop;
@@ -31,6 +32,18 @@ const KEEPALIVE: Duration = Duration::from_secs(15);
 
 /// What a server may send before we have taken it: some 4 MiB keep 64 reads of 32 KiB under way.
 const WINDOW_BYTES: u32 = 4 << 20;
+
+/// Accounts that are logging in.
+static TURNS: Mutex<BTreeMap<String, Arc<Mutex<()>>>> = Mutex::new(BTreeMap::new());
+
+/// What there is already when a connection is opened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Beside {
+    /// The source has none.
+    Nothing,
+    /// The source has one, and can do without this one.
+    Another,
+}
 
 /// One account on one server.
 pub struct Account {
@@ -170,7 +183,7 @@ impl SftpServer {
     ///
     /// # Errors
     /// `Denied`: host key or login; `Unavailable`, `TimedOut`: worth a retry; `Config`: a key or file of ours.
-    pub fn connect(&self, slot: Slot, stop: &Stop) -> Result<Session> {
+    pub fn connect(&self, slot: Slot, beside: Beside, stop: &Stop) -> Result<Session> {
         let lines = self.trust.lines()?;
         let known: Vec<&str> = lines.iter().map(|line| line.kind.as_str()).collect();
         let authority = lines.iter().any(|line| line.marker == super::known_hosts::Marker::Authority);
@@ -194,7 +207,18 @@ impl SftpServer {
             }
         }
         let (ssh, notes) = greeted?;
-        self.enter(ssh, notes, slot, stop)
+        // One login of an account at a time: attempts under way count, and a good password must not be held by them.
+        let turn = turn_of(&self.account.name);
+        let _turn = turn.lock().expect("nobody panics while logging in");
+        if beside == Beside::Another && slots::is_barred(self) {
+            let fact = format!("{}: a further login was refused before", self.account.name);
+            return Err(Error::new(ErrorKind::Unavailable, fact));
+        }
+        let entered = self.enter(ssh, notes, slot, stop);
+        if beside == Beside::Another && entered.as_ref().is_err_and(|error| error.kind() == ErrorKind::Denied) {
+            slots::bar(self);
+        }
+        entered
     }
 
     /// Connects and exchanges keys.
@@ -261,6 +285,13 @@ impl SftpServer {
             Ok(Session { wire, seen, offered, extensions, timeouts, place, runtime, _ssh: ssh, _slot: slot })
         })
     }
+}
+
+/// Whose turn it is to log in with an account.
+fn turn_of(account: &str) -> Arc<Mutex<()>> {
+    let mut turns = TURNS.lock().expect("nobody panics while a turn is looked up");
+    turns.retain(|_, turn| Arc::strong_count(turn) > 1);
+    Arc::clone(turns.entry(account.to_owned()).or_default())
 }
 
 fn digest_of(secret: &Option<Secret>) -> String {

@@ -1,7 +1,7 @@
 //! How many connections a host gets from this process, over all sources, and those that nobody uses right now.
 //! They wait a minute for the next poll; a source that finds no slot takes the slot of one that waits.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
@@ -27,7 +27,11 @@ struct Hosts {
 #[derive(Default)]
 struct Host {
     used: usize,
+    /// Sources that wait for a connection.
+    waiting: usize,
     parked: Vec<Parked>,
+    /// Accounts that were refused a further login beside one that they have.
+    barred: HashSet<String>,
     last: u64,
 }
 
@@ -71,34 +75,24 @@ fn key(server: &SftpServer) -> (String, u16) {
 /// A connection of this account that waits, or a slot for a new one; waits for it.
 ///
 /// # Errors
-/// `Unavailable` when all connections stay in use as long as connecting may take; `Stopped`.
+/// `Unavailable` when all connections stay in use for longer than the server may be silent; `Stopped`.
 pub fn take(server: &SftpServer, stop: &Stop) -> Result<Taken> {
+    let timeouts = server.timeouts();
+    let end = Instant::now() + timeouts.idle.duration() + timeouts.reply.duration();
+    if let Some(taken) = take_now(server) {
+        return Ok(taken);
+    }
     let key = key(server);
-    let end = Instant::now() + server.timeouts().connect.duration();
-    let mut all = hosts();
+    hosts().entry(key.clone()).or_default().waiting += 1;
+    let taken = wait_for_one(server, stop, end);
+    hosts().entry(key).or_default().waiting -= 1;
+    taken
+}
+
+fn wait_for_one(server: &SftpServer, stop: &Stop, end: Instant) -> Result<Taken> {
     loop {
-        let host = all.entry(key.clone()).or_default();
-        if let Some(at) = host.parked.iter().rposition(|parked| parked.identity == server.identity()) {
-            let Parked { session, .. } = host.parked.remove(at);
-            if !session.is_ended() {
-                return Ok(Taken::Session(session));
-            }
-            // Its slot is given back under the same lock.
-            drop(all);
-            drop(session);
-            all = hosts();
-            continue;
-        }
-        if host.used < server.connections() {
-            host.used += 1;
-            return Ok(Taken::Slot(Slot { host: key }));
-        }
-        if !host.parked.is_empty() {
-            let evicted = host.parked.remove(0);
-            drop(all);
-            drop(evicted);
-            all = hosts();
-            continue;
+        if let Some(taken) = take_now(server) {
+            return Ok(taken);
         }
         if Instant::now() >= end {
             let fact = format!(
@@ -108,17 +102,63 @@ pub fn take(server: &SftpServer, stop: &Stop) -> Result<Taken> {
             );
             return Err(Error::new(ErrorKind::Unavailable, fact));
         }
-        (all, _) = HOSTS.freed.wait_timeout(all, LOOK).expect("nobody panics while counting connections");
+        drop(HOSTS.freed.wait_timeout(hosts(), LOOK).expect("nobody panics while counting connections"));
         stop.check()?;
     }
 }
 
-/// A slot for one more connection, if there is one right now.
+/// What can be had without waiting.
+fn take_now(server: &SftpServer) -> Option<Taken> {
+    let key = key(server);
+    loop {
+        let mut all = hosts();
+        let host = all.entry(key.clone()).or_default();
+        if let Some(at) = host.parked.iter().rposition(|parked| parked.identity == server.identity()) {
+            let Parked { session, .. } = host.parked.remove(at);
+            if !session.is_ended() {
+                return Some(Taken::Session(session));
+            }
+            // Its slot is given back under the same lock.
+            drop(all);
+            drop(session);
+            continue;
+        }
+        if host.used < server.connections() {
+            host.used += 1;
+            host.barred.remove(server.identity());
+            return Some(Taken::Slot(Slot { host: key }));
+        }
+        if host.parked.is_empty() {
+            return None;
+        }
+        let evicted = host.parked.remove(0);
+        drop(all);
+        drop(evicted);
+    }
+}
+
+/// Whether another source waits for a connection to this host.
+pub fn is_wanted(server: &SftpServer) -> bool {
+    hosts().entry(key(server)).or_default().waiting > 0
+}
+
+/// The server refused a further login with a password it takes: that is not tried again before the next first login, or
+/// those refusals would be held against a good password.
+pub fn bar(server: &SftpServer) {
+    hosts().entry(key(server)).or_default().barred.insert(server.identity().to_owned());
+}
+
+/// Whether a further login was refused since the last first one.
+pub fn is_barred(server: &SftpServer) -> bool {
+    hosts().entry(key(server)).or_default().barred.contains(server.identity())
+}
+
+/// A slot for one more connection, if there is one right now that nobody waits for.
 pub fn one_more(server: &SftpServer) -> Option<Slot> {
     let key = key(server);
     let mut all = hosts();
     let host = all.entry(key.clone()).or_default();
-    if host.used >= server.connections() {
+    if host.used >= server.connections() || host.waiting > 0 || host.barred.contains(server.identity()) {
         return None;
     }
     host.used += 1;

@@ -29,6 +29,8 @@ pub enum Tells {
     Second,
     /// To the minute for half a year, then to the day, like LIST.
     List,
+    /// To the minute, whatever is asked.
+    Minute,
 }
 
 /// The server.
@@ -68,6 +70,7 @@ impl Remote {
             let (unit, precision) = match server.tells {
                 Tells::List if in_listing && recent => (60, Precision::Minute),
                 Tells::List if in_listing => (86_400, Precision::Day),
+                Tells::Minute => (60, Precision::Minute),
                 _ => (1, Precision::Second),
             };
             let offset = if in_listing { server.offset_seconds } else { 0 };

@@ -76,6 +76,46 @@ fn a_version_that_was_claimed_and_not_told_goes_before_the_next_one() {
     assert_eq!(told, ["created a 1", "created a 2"]);
 }
 
+/// A version was told and taken away; the next one, of the same size and minute, was claimed when the process died.
+fn second_version_of_the_minute(tells: Tells) -> RemotePlay {
+    let mut play = RemotePlay::at("2026-05-03T12:00:00Z", tells).claiming();
+    play.write("a", "first");
+    assert_eq!(play.told(), ["created a 1"]);
+    let first = order(&play, "a", Action::Delete);
+    assert_eq!(play.tracker.act(&play.remote, &first).expect("done"), Acted::Done(None));
+    assert_eq!(play.told(), NOTHING);
+    play.advance(10);
+    play.write("a", "other");
+    play.ledger.fail_at = Some(play.ledger.commits + 1);
+    assert!(play.try_poll().is_err());
+    assert_eq!(play.paths(), ["work/a"]);
+    play.restart();
+    play
+}
+
+#[test]
+fn a_claimed_version_that_was_not_told_is_no_earlier_one_of_the_same_minute() {
+    for tells in [Tells::List, Tells::Minute] {
+        let mut play = second_version_of_the_minute(tells);
+        assert_eq!(play.told(), ["created a 2"], "{tells:?}");
+        for _ in 0..2 {
+            assert_eq!(play.told(), NOTHING, "{tells:?}");
+        }
+        play.assert_idle();
+    }
+}
+
+#[test]
+fn a_claimed_version_that_was_not_told_is_not_put_aside_for_an_earlier_one_of_the_same_minute() {
+    let mut play = second_version_of_the_minute(Tells::Minute);
+    play.advance(10);
+    play.write("a", "third");
+    let mut told = play.told();
+    told.extend(play.told());
+    told.extend(play.told());
+    assert_eq!(told, ["created a 2", "created a 3"]);
+}
+
 #[test]
 fn a_look_that_changes_nothing_claims_nothing() {
     let mut play = play();

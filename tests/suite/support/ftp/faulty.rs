@@ -209,6 +209,11 @@ impl Talk {
         self.shared.files.lock().expect("held").get(name_of(path)).cloned()
     }
 
+    /// Puts a file there.
+    pub fn put(&self, path: &str, bytes: &[u8]) {
+        self.shared.files.lock().expect("held").insert(name_of(path).into(), bytes.to_vec());
+    }
+
     /// What the server does when no fault wants otherwise.
     pub fn answer(&mut self, verb: &str, argument: &str) {
         let features = self.shared.features.clone();
@@ -230,7 +235,9 @@ impl Talk {
             }
             "MLSD" | "LIST" => {
                 let files = self.shared.files.lock().expect("held").clone();
-                let lines = files.iter().map(|(name, bytes)| match verb {
+                // Folders are made and can be moved into, but only what lies in the root is listed.
+                let listed = files.iter().filter(|(name, _)| !name.contains('/'));
+                let lines = listed.map(|(name, bytes)| match verb {
                     "MLSD" => format!("{} {name}\r\n", facts(bytes)),
                     _ => format!("-rw-r--r-- 1 u g {} Nov  1 12:00 {name}\r\n", bytes.len()),
                 });
@@ -263,6 +270,7 @@ impl Talk {
                 let gone = self.shared.files.lock().expect("held").remove(name_of(argument));
                 self.say(if gone.is_some() { "250 gone" } else { "550 no such file" });
             }
+            "MKD" => self.say("257 made"),
             "QUIT" => {
                 self.say("221 bye");
                 self.hang_up();
