@@ -191,6 +191,12 @@ pub struct RemoteTimeouts {
     pub idle: Interval,
 }
 
+impl Default for RemoteTimeouts {
+    fn default() -> Self {
+        Self { connect: Interval::from_secs(10), reply: Interval::from_secs(30), idle: Interval::from_secs(60) }
+    }
+}
+
 /// A proxy for TCP connections, control and data alike.
 #[derive(Debug, Clone)]
 pub struct ProxySettings {
@@ -344,6 +350,28 @@ pub struct DirectorySettings {
     pub start: Start,
 }
 
+/// As an absent configuration gives them for a folder, but without the built-in exclusions.
+impl Default for DirectorySettings {
+    fn default() -> Self {
+        Self {
+            include: Vec::new(),
+            exclude: Vec::new(),
+            case: Case::Exact,
+            recursive: true,
+            stable_for: Interval::from_secs(2),
+            marker: None,
+            checksum: None,
+            ends_with: None,
+            empty: Empty::Deliver,
+            events: vec![Kind::Created, Kind::Changed],
+            versions: Versions::All,
+            on_delivered: AfterAction::Keep,
+            on_dead: AfterAction::Keep,
+            start: Start::All,
+        }
+    }
+}
+
 /// How names are compared with globs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Case {
@@ -462,25 +490,6 @@ pub use crate::net::TlsSettings;
 impl FolderSettings {
     /// Settings with the documented defaults, for tests.
     pub fn sample(path: impl Into<PathBuf>) -> Self {
-        Self {
-            path: path.into(),
-            watch: false,
-            directory: DirectorySettings {
-                include: Vec::new(),
-                exclude: Vec::new(),
-                case: Case::Exact,
-                recursive: true,
-                stable_for: Interval::from_secs(2),
-                marker: None,
-                checksum: None,
-                ends_with: None,
-                empty: Empty::Deliver,
-                events: vec![Kind::Created, Kind::Changed],
-                versions: Versions::All,
-                on_delivered: AfterAction::Keep,
-                on_dead: AfterAction::Keep,
-                start: Start::All,
-            },
-        }
+        Self { path: path.into(), watch: false, directory: DirectorySettings::default() }
     }
 }

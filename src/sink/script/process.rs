@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::path::Path;
+use std::sync::LazyLock;
 
 use rustix::process::Pid;
 
@@ -46,10 +47,13 @@ impl Process {
     }
 }
 
-/// Distinguishes this boot from every other; empty where the system does not tell.
-pub fn boot() -> String {
-    let id = fs::read_to_string(Path::new("/proc/sys/kernel/random/boot_id")).unwrap_or_default();
-    id.trim().to_owned()
+/// Distinguishes this boot from every other; empty where the system does not tell. Every start of a script notes it.
+pub fn boot() -> &'static str {
+    static BOOT: LazyLock<String> = LazyLock::new(|| {
+        let id = fs::read_to_string(Path::new("/proc/sys/kernel/random/boot_id")).unwrap_or_default();
+        id.trim().to_owned()
+    });
+    &BOOT
 }
 
 #[cfg(test)]

@@ -3,13 +3,9 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use highwater::change::Kind;
 use highwater::setting::{Interval, SourceName};
 use highwater::source::directory::SftpSource;
-use highwater::source::settings::{
-    AfterAction, Case, DirectorySettings, Empty, HostKey, Identity, RemoteTimeouts, ServerSettings, SftpSettings,
-    Start, Versions,
-};
+use highwater::source::settings::{DirectorySettings, HostKey, Identity, RemoteTimeouts, ServerSettings, SftpSettings};
 
 use super::postgres::RUNTIME;
 use super::watched::OpenAccounts;
@@ -23,11 +19,7 @@ pub fn settings(port: u16, user: &str, path: &str, host_key: HostKey) -> SftpSet
             user: user.into(),
             password: None,
             connections: 2,
-            timeout: RemoteTimeouts {
-                connect: Interval::from_secs(10),
-                reply: Interval::from_secs(30),
-                idle: Interval::from_secs(60),
-            },
+            timeout: RemoteTimeouts::default(),
             tls: Default::default(),
             proxy: None,
         },
@@ -37,22 +29,7 @@ pub fn settings(port: u16, user: &str, path: &str, host_key: HostKey) -> SftpSet
         identity: Vec::new(),
         passphrase: None,
         algorithms: Vec::new(),
-        directory: DirectorySettings {
-            include: Vec::new(),
-            exclude: Vec::new(),
-            case: Case::Exact,
-            recursive: true,
-            stable_for: Interval::from_secs(0),
-            marker: None,
-            checksum: None,
-            ends_with: None,
-            empty: Empty::Deliver,
-            events: vec![Kind::Created, Kind::Changed],
-            versions: Versions::All,
-            on_delivered: AfterAction::Keep,
-            on_dead: AfterAction::Keep,
-            start: Start::All,
-        },
+        directory: DirectorySettings { stable_for: Interval::from_secs(0), ..DirectorySettings::default() },
     }
 }
 

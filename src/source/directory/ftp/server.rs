@@ -134,7 +134,7 @@ impl Server {
         let order = (0..secrets.len()).map(|n| (n + first) % secrets.len());
         let mut refused: Option<Error> = None;
         for number in order {
-            // A held secret must not keep the other one from being tried, and costs no connection.
+            // A held secret must not keep the other one from being tried; it is never sent.
             match self.open_with(Some(secrets[number].as_str()), stop) {
                 Ok(session) => {
                     self.learned.secret.store(number, Ordering::Relaxed);

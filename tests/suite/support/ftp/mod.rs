@@ -12,8 +12,8 @@ use highwater::setting::{Interval, Secret};
 use highwater::source::directory::ftp::FtpDirectory;
 use highwater::source::directory::place::{Directory, Found, Listing};
 use highwater::source::settings::{
-    AfterAction, Case, DirectorySettings, Empty, FtpListing, FtpMode, FtpSecurity, FtpSettings, Names, RemoteTimeouts,
-    ServerSettings, Start, Transfer, Verify, Versions,
+    DirectorySettings, FtpListing, FtpMode, FtpSecurity, FtpSettings, Names, RemoteTimeouts, ServerSettings, Transfer,
+    Verify,
 };
 
 pub use account::Counting;
@@ -27,11 +27,7 @@ pub fn settings(port: u16, user: &str, password: &str, path: &str) -> FtpSetting
             user: user.into(),
             password: Some(Secret::literal(password)),
             connections: 2,
-            timeout: RemoteTimeouts {
-                connect: Interval::from_secs(10),
-                reply: Interval::from_secs(30),
-                idle: Interval::from_secs(60),
-            },
+            timeout: RemoteTimeouts::default(),
             tls: Default::default(),
             proxy: None,
         },
@@ -45,22 +41,7 @@ pub fn settings(port: u16, user: &str, password: &str, path: &str) -> FtpSetting
         names: Names::Utf8,
         mode: FtpMode::Passive,
         listing: FtpListing::Auto,
-        directory: DirectorySettings {
-            include: Vec::new(),
-            exclude: Vec::new(),
-            case: Case::Exact,
-            recursive: true,
-            stable_for: Interval::from_secs(0),
-            marker: None,
-            checksum: None,
-            ends_with: None,
-            empty: Empty::Deliver,
-            events: Vec::new(),
-            versions: Versions::All,
-            on_delivered: AfterAction::Keep,
-            on_dead: AfterAction::Keep,
-            start: Start::All,
-        },
+        directory: DirectorySettings { stable_for: Interval::from_secs(0), ..DirectorySettings::default() },
     }
 }
 
