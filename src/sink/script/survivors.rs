@@ -79,7 +79,7 @@ fn unfinished(run_folder: &Path) -> Result<Vec<Remains>> {
         }
         let variable = event_file(&folder).map(|file| [b"HIGHWATER_EVENT_FILE=", file.as_os_str().as_bytes()].concat());
         let noted = fs::read_to_string(folder.join(GROUP_FILE)).unwrap_or_default();
-        remains.push(Remains { leader: leader(&noted, &boot), folder, variable });
+        remains.push(Remains { leader: leader(&noted, boot), folder, variable });
     }
     Ok(remains)
 }
