@@ -8,7 +8,6 @@ use super::failure::{Failure, Outcome};
 use super::output::{Out, safe};
 use crate::config::Config;
 use crate::setting::SourceName;
-use crate::source::settings::SourceKind;
 use crate::store::Operation;
 use crate::web::Request;
 
@@ -83,7 +82,7 @@ impl Args {
 /// Only tables have a place to go on from; a cursor that a poll could not read is refused here.
 fn check_value(config: &Config, name: &SourceName, value: &str) -> Result<(), Failure> {
     let settings = config.sources.iter().find(|source| source.name == *name);
-    if settings.is_some_and(|source| !matches!(source.kind, SourceKind::Sqlite(_) | SourceKind::Postgres(_))) {
+    if settings.is_some_and(|source| source.kind.table().is_none()) {
         let rule =
             "holds files: what is known of each file decides, not a place; \"reset\" has all of them looked at anew";
         return Err(Failure::usage(format!("{name} {rule}")));

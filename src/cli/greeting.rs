@@ -62,7 +62,7 @@ impl Greeter<'_> {
             SourceKind::Ftp(ftp) => format!("{} on {}", ftp.path, ftp.server.host),
             SourceKind::Sftp(sftp) => format!("{} on {}", sftp.path, sftp.server.host),
             SourceKind::Sqlite(sqlite) => format!("{} of {}", rows(&sqlite.table.from), self.near(&sqlite.path)),
-            SourceKind::Postgres(postgres) => rows(&postgres.table.from),
+            kind => kind.table().map_or_else(String::new, |table| rows(&table.from)),
         };
         let routed = source.routes.iter().flat_map(|route| &route.to);
         let mut to: Vec<&str> = source.to.iter().chain(routed).map(|sink| sink.as_str()).collect();
@@ -103,7 +103,7 @@ impl Greeter<'_> {
             SourceKind::Sqlite(sqlite) => {
                 format!("change a row of {} in {}", rows(&sqlite.table.from), self.near(&sqlite.path))
             }
-            SourceKind::Postgres(postgres) => format!("change a row of {}", rows(&postgres.table.from)),
+            kind => format!("change a row of {}", kind.table().map_or_else(String::new, |table| rows(&table.from))),
         }
     }
 

@@ -71,7 +71,7 @@ fn root_of<'c>(config: &'c Config, name: &SourceName) -> Option<&'c Path> {
         SourceKind::Folder(folder) => Some(&folder.path),
         SourceKind::Ftp(ftp) => Some(Path::new(&ftp.path)),
         SourceKind::Sftp(sftp) => Some(Path::new(&sftp.path)),
-        SourceKind::Sqlite(_) | SourceKind::Postgres(_) => None,
+        _ => None,
     }
 }
 

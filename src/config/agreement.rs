@@ -107,7 +107,7 @@ fn check_was(source: &SourceDraft, sources: &[SourceDraft], reading: &mut Readin
 /// A row has no file.
 fn warn_of_rows_as_files(source: &SourceDraft, known: &BTreeMap<&str, &SinkDraft>, reading: &mut Reading) {
     let kind = source.settings.as_ref().map(|settings| &settings.kind);
-    if !matches!(kind, Some(SourceKind::Sqlite(_) | SourceKind::Postgres(_))) {
+    if kind.and_then(SourceKind::table).is_none() {
         return;
     }
     for (key, named) in &source.sinks {

@@ -27,6 +27,7 @@ mod script;
 mod secret;
 mod section;
 mod server;
+mod settle;
 mod sftp;
 mod show;
 mod sink;

@@ -1,4 +1,4 @@
-//! `kind = "sqlite"` and `kind = "postgres"`: the keys of table sources. What they do belongs to `source::table`.
+//! The kinds of table source: their keys, and which of them go together. What they do belongs to `source::table`.
 
 use std::path::PathBuf;
 
@@ -7,29 +7,39 @@ use schemars::{Schema, SchemaGenerator, json_schema};
 use super::list::OneOrMore;
 use super::node::{Node, Value, written_text};
 use super::reading::{At, Reading};
+use super::schedule::Timezone;
 use super::section::{Keys, Located, Nested, Required, Setting, section};
+use super::settle::{Sweep, Track, settle_word};
 use super::source::{Brake, KindDraft};
 use super::tls::{self, TlsSection};
-use super::value::{DAY, Span, Wait, Whole};
-use super::word::Words;
-use crate::setting::{Interval, Secret};
-use crate::source::settings::{PostgresSettings, Settle, SourceKind, SqliteSettings, Start, TableFrom, TableSettings};
+use super::value::{Wait, Whole};
+use crate::setting::Secret;
+use crate::source::settings::{
+    PostgresSettings, Settle, SourceKind, SqliteSettings, Start, TableFrom, TableSettings, Window,
+};
 
 section! {
     /// What all table sources share.
-    pub struct TableSection later ["sweep", "window", "watermark_timezone"] {
+    pub struct TableSection {
         /// The table or view: `customers`, `sales.customers`.
         table: Option<Located<String>>,
         /// A SELECT, instead of `table`.
         query: Option<Located<Query>>,
         /// The high-water-mark column; a list compares as a tuple.
-        watermark: Required<OneOrMore<String>> = "updated_at",
+        watermark: Option<Located<OneOrMore<String>>>,
         /// The key columns.
         key: Required<OneOrMore<String>> = ["id"],
-        /// How rows that commit late are waited for: "auto", or "overlap:60s" to read again that far back.
-        settle: Settle = "auto",
+        /// How rows that commit late are waited for: "auto" is the best the database allows; "overlap:60s" reads again that
+        /// far back; PostgreSQL has "row-version" and "fence" besides.
+        settle: Located<Settle> = "auto",
+        /// How far back polls by row version look; everything is looked at once a day. "none" looks at everything each time.
+        window: Located<Window> = "7d",
+        /// The time zone of watermark columns that hold local times.
+        watermark_timezone: Option<Located<Timezone>>,
         /// "keys" remembers every key, which tells created from changed; "none" does not.
-        track: Track = "none",
+        track: Option<Located<Track>>,
+        /// How often removed rows, and rows that polls missed, are looked for; implies `track = "keys"`.
+        sweep: Option<Located<Sweep>>,
         /// Rows a page.
         page: Whole<1, 100_000> = 5_000,
         /// What exists at first: "all" tells it, "now" only remembers it; another value tells what is beyond it.
@@ -70,7 +80,7 @@ pub fn read_sqlite(keys: &mut Keys<'_>, reading: &mut Reading) -> KindDraft {
         let text = format!("{}.init: there is no file {}", keys.path(), init.value.display());
         reading.problem(&init.place, text);
     }
-    let (draft, table) = read_table(keys, reading);
+    let (draft, table) = read_table(&SQLITE, keys, reading);
     let kind = section.path.0.zip(table).map(|(path, table)| {
         SourceKind::Sqlite(SqliteSettings { path, init: section.init.map(|init| init.value), table })
     });
@@ -81,32 +91,127 @@ pub fn read_sqlite(keys: &mut Keys<'_>, reading: &mut Reading) -> KindDraft {
 pub fn read_postgres(keys: &mut Keys<'_>, reading: &mut Reading) -> KindDraft {
     let section: PostgresSection = keys.read(reading);
     let tls = tls::settings(section.tls.0, &format!("{}.tls", keys.path()), reading);
-    let (draft, table) = read_table(keys, reading);
+    let (draft, table) = read_table(&POSTGRES, keys, reading);
     let kind = section.url.0.zip(table).map(|(url, table)| {
         SourceKind::Postgres(PostgresSettings { url: url.value.0, password: section.password, tls, table })
     });
     KindDraft { kind, ..draft }
 }
 
-fn read_table(keys: &mut Keys<'_>, reading: &mut Reading) -> (KindDraft, Option<TableSettings>) {
+/// What a kind of database allows.
+struct Abilities {
+    /// The word for it in messages.
+    database: &'static str,
+    /// The ways to settle beside "auto" and an overlap.
+    modes: &'static [Settle],
+}
+
+const SQLITE: Abilities = Abilities { database: "SQLite", modes: &[Settle::Inclusive] };
+const POSTGRES: Abilities = Abilities { database: "PostgreSQL", modes: &[Settle::RowVersion, Settle::Fence] };
+
+impl Abilities {
+    /// Whether rows can be found by the transaction that wrote them.
+    fn has_row_versions(&self) -> bool {
+        self.modes.contains(&Settle::RowVersion)
+    }
+}
+
+fn read_table(abilities: &Abilities, keys: &mut Keys<'_>, reading: &mut Reading) -> (KindDraft, Option<TableSettings>) {
     let section: TableSection = keys.read(reading);
     let from = from(&section, keys, reading);
-    if let Some(watermark) = &section.watermark.0 {
-        check_start(&section.start, watermark.0.len(), keys, reading);
-    }
+    check_mode(&section, abilities, keys, reading);
+    let track_keys = tracks_keys(&section, keys, reading);
+    let watermark = watermark(&section, abilities, track_keys, keys, reading);
     let draft = KindDraft { kind: None, every: section.every, max_new: section.max_new.0, takes_away: None };
     let read = || {
         Some(TableSettings {
             from: from?,
-            watermark: section.watermark.0?.0,
+            watermark: watermark?,
             key: section.key.0?.0,
-            settle: section.settle,
+            settle: section.settle.value,
+            window: section.window.value,
+            watermark_timezone: section.watermark_timezone.map(|zone| zone.value.0),
             page: u32::try_from(section.page.0).expect("the range of `page` fits"),
             start: section.start.value.start,
-            track_keys: section.track == Track::Keys,
+            track_keys,
+            sweep: section.sweep.map(|sweep| sweep.value.0),
         })
     };
     (draft, read())
+}
+
+/// The way to settle must be one that the database has.
+fn check_mode(section: &TableSection, abilities: &Abilities, keys: &Keys<'_>, reading: &mut Reading) {
+    let path = keys.path();
+    let settle = &section.settle;
+    let everywhere = matches!(settle.value, Settle::Auto | Settle::Overlap(_));
+    if !everywhere && !abilities.modes.contains(&settle.value) {
+        let known: Vec<String> = abilities.modes.iter().map(|mode| format!("\"{}\"", settle_word(*mode))).collect();
+        let rule = format!("is no way to settle with {}", abilities.database);
+        let remedy = format!("write \"auto\", {} or \"overlap:60s\"", known.join(", "));
+        let text = format!("{path}.settle = \"{}\" {rule}; {remedy}", settle_word(settle.value));
+        reading.problem(&settle.place, text);
+    }
+    if let (Settle::RowVersion, Some(query)) = (settle.value, &section.query) {
+        let rule = "needs a table, the rows of a query have no version";
+        let remedy = "write settle = \"fence\", or name the table";
+        reading.problem(&query.place, format!("{path}.settle = \"row-version\" {rule}; {remedy}"));
+    }
+    let uses_window = matches!(settle.value, Settle::Auto | Settle::RowVersion) && abilities.has_row_versions();
+    if !uses_window {
+        if section.window.place.is_written() {
+            let rule = "window has no effect without settle = \"row-version\"; remove it";
+            reading.problem(&section.window.place, format!("{path}.{rule}"));
+        }
+        reading.forget(&keys.section, "window");
+    }
+}
+
+/// Whether known keys are kept.
+fn tracks_keys(section: &TableSection, keys: &Keys<'_>, reading: &mut Reading) -> bool {
+    match (&section.track, &section.sweep) {
+        (Some(track), Some(sweep)) if track.value == Track::None => {
+            let rule = "track = \"none\" and sweep exclude each other: a sweep compares known keys; remove one";
+            reading.problem(&track.place, format!("{}.{rule} (sweep is at {})", keys.path(), sweep.place));
+            true
+        }
+        (track, sweep) => sweep.is_some() || track.as_ref().is_some_and(|track| track.value == Track::Keys),
+    }
+}
+
+/// The watermark's columns; a table whose rows have versions can do without, if its keys are known.
+fn watermark(
+    section: &TableSection,
+    abilities: &Abilities,
+    track_keys: bool,
+    keys: &Keys<'_>,
+    reading: &mut Reading,
+) -> Option<Vec<String>> {
+    let path = keys.path();
+    if let Some(watermark) = &section.watermark {
+        check_start(&section.start, watermark.value.0.len(), keys, reading);
+        return Some(watermark.value.0.clone());
+    }
+    if keys.has("watermark") {
+        return None; // It was there and wrong, which was reported.
+    }
+    let by_version = matches!(section.settle.value, Settle::Auto | Settle::RowVersion) && section.query.is_none();
+    let example = "add for example watermark = \"updated_at\"";
+    if !(abilities.has_row_versions() && by_version) {
+        reading.missing(&keys.place, format!("{path} has no \"watermark\"; {example}"));
+        return None;
+    }
+    if !track_keys {
+        let rule = "needs known keys to tell one change of a row from the next";
+        let text = format!("{path} has no \"watermark\" and {rule}; {example}, or track = \"keys\"");
+        reading.missing(&keys.place, text);
+        return None;
+    }
+    if let Start::Value(_) = section.start.value.start {
+        let rule = "start names a watermark, and the source has none; write \"all\" or \"now\"";
+        reading.problem(&section.start.place, format!("{path}.{rule}"));
+    }
+    Some(Vec::new())
 }
 
 fn from(section: &TableSection, keys: &Keys<'_>, reading: &mut Reading) -> Option<TableFrom> {
@@ -231,50 +336,6 @@ impl Setting for TableStart {
     fn schema(_: &mut SchemaGenerator) -> Schema {
         json_schema!({ "type": ["string", "integer", "array"] })
     }
-}
-
-impl Setting for Settle {
-    fn read(at: &At<'_>, reading: &mut Reading) -> Option<Self> {
-        reading.parsed(at, |text| match text {
-            "auto" => Ok(Self::Auto),
-            "row-version" | "fence" | "dirty-read" | "active-rowversion" | "inclusive" => {
-                Err("is not available in this version; write \"auto\" or \"overlap:60s\"".into())
-            }
-            _ => match text.strip_prefix("overlap:") {
-                Some(span) => Span::<1_000, { 31 * DAY }>::parse(span).map(|span| Self::Overlap(span.0)),
-                None => Err("is not a way to settle; write \"auto\" or \"overlap:60s\"".into()),
-            },
-        })
-    }
-
-    fn shown(&self) -> Option<String> {
-        Some(match self {
-            Self::Auto => written_text("auto"),
-            Self::Overlap(span) => overlap(*span),
-        })
-    }
-
-    fn schema(_: &mut SchemaGenerator) -> Schema {
-        let other = json_schema!({ "type": "string", "pattern": "^overlap:[0-9]+ *(ms|s|m|h|d)$|\\$\\{" });
-        json_schema!({ "anyOf": [{ "enum": ["auto"] }, other] })
-    }
-}
-
-fn overlap(span: Interval) -> String {
-    written_text(&format!("overlap:{span}"))
-}
-
-/// Whether known keys tell created from changed.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Track {
-    /// They do.
-    Keys,
-    /// They are not kept.
-    None,
-}
-
-impl Words for Track {
-    const WORDS: &'static [(&'static str, Self)] = &[("keys", Self::Keys), ("none", Self::None)];
 }
 
 /// A connection string, which may hold a password.

@@ -317,23 +317,13 @@ mod tests {
     use crate::clock::SystemClock;
     use crate::event::Spool;
     use crate::setting::Interval;
-    use crate::source::settings::{
-        Schedule, Settle, SourceKind, SourceSettings, SqliteSettings, Start, TableFrom, TableSettings, Unrouted,
-    };
+    use crate::source::settings::{Schedule, SourceKind, SourceSettings, SqliteSettings, TableSettings, Unrouted};
     use crate::source::{Accepted, Hold, HoldReason};
     use crate::store::sqlite::SqliteStore;
     use crate::store::{Operation, PollEnded, SourceRegistration};
 
     fn plan() -> SourcePlan {
-        let table = TableSettings {
-            from: TableFrom::Table("t".into()),
-            watermark: vec!["at".into()],
-            key: vec!["id".into()],
-            settle: Settle::Auto,
-            page: 10,
-            start: Start::All,
-            track_keys: true,
-        };
+        let table = TableSettings { page: 10, track_keys: true, ..TableSettings::sample("t", "at", "id") };
         let settings = SourceSettings {
             name: SourceName::new("orders"),
             was: None,

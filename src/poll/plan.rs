@@ -42,7 +42,7 @@ impl SourcePlan {
             SourceKind::Folder(folder) => Some(&folder.directory),
             SourceKind::Ftp(ftp) => Some(&ftp.directory),
             SourceKind::Sftp(sftp) => Some(&sftp.directory),
-            SourceKind::Sqlite(_) | SourceKind::Postgres(_) => None,
+            _ => None,
         };
         Ok(Self {
             name: settings.name.clone(),
@@ -55,7 +55,7 @@ impl SourcePlan {
             on_dead: directory.map_or(AfterAction::Keep, |d| d.on_dead.clone()),
             max_new: settings.max_new,
             poll_timeout: settings.poll_timeout,
-            table: table_of(&settings.kind),
+            table: settings.kind.table().map(|table| table.from.word().to_owned()),
         })
     }
 
@@ -63,17 +63,4 @@ impl SourcePlan {
     pub fn has_actions(&self) -> bool {
         self.on_delivered != AfterAction::Keep || self.on_dead != AfterAction::Keep
     }
-}
-
-fn table_of(kind: &SourceKind) -> Option<String> {
-    use crate::source::settings::TableFrom;
-    let table = match kind {
-        SourceKind::Folder(_) | SourceKind::Ftp(_) | SourceKind::Sftp(_) => return None,
-        SourceKind::Sqlite(sqlite) => &sqlite.table,
-        SourceKind::Postgres(postgres) => &postgres.table,
-    };
-    Some(match &table.from {
-        TableFrom::Table(name) => name.clone(),
-        TableFrom::Query(_) => "query".into(),
-    })
 }

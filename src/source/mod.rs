@@ -250,6 +250,23 @@ pub struct Looked {
     pub seen: u64,
     /// Entries that filters take out, at most [`WAITING_SHOWN_MAX`]; only gathered for `peek --ignored`.
     pub ignored_shown: Vec<(Key, String)>,
+    /// How far the cursor of a table has settled.
+    pub settled: Option<Settled>,
+}
+
+/// How far the cursor of a table has settled, for `status`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Settled {
+    /// The way to settle that is in use: `row-version`, `fence`, `overlap:60s`.
+    pub mode: String,
+    /// SAFE: everything at or below it has been seen.
+    pub safe: Option<String>,
+    /// How far SAFE is behind the database's clock, where it is a point in time.
+    pub lag: Option<Duration>,
+    /// Who keeps SAFE from moving, a line each: process, user, application, since when.
+    pub held_by: Vec<String>,
+    /// Rows that sweeps found and polls had missed, since the cursor began.
+    pub late_found: u64,
 }
 
 /// At most this many waiting or ignored entries are listed by name.

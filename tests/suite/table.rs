@@ -13,7 +13,7 @@ use std::time::Duration;
 use highwater::change::Nature;
 use highwater::clock::{Clock, ManualClock, Stop, Timestamp};
 use highwater::error::Result;
-use highwater::source::settings::{Settle, Start, TableFrom, TableSettings};
+use highwater::source::settings::{Settle, Start, TableFrom, TableSettings, Window};
 use highwater::source::{Accepted, Look, Looked, NoProgress, Patience, Scope, Source};
 
 use super::support::ledger::MemoryLedger;
@@ -93,9 +93,12 @@ pub fn table(name: &str, watermark: &[&str], key: &[&str]) -> TableSettings {
         watermark: owned(watermark),
         key: owned(key),
         settle: Settle::Auto,
+        window: Window::default(),
+        watermark_timezone: None,
         page: 500,
         start: Start::All,
         track_keys: false,
+        sweep: None,
     }
 }
 

@@ -141,6 +141,7 @@ impl Tracker {
             look_again_in: self.room.due_in(look.clock.tick(), self.rules.stable_for()),
             seen: scanned.tally.listed,
             ignored_shown: std::mem::take(&mut scanned.tally.ignored),
+            settled: None,
         })
     }
 

@@ -44,6 +44,9 @@ pub struct Mark {
     pub tick_ms: Option<u64>,
     /// The watermark.
     pub watermark: Values,
+    /// Who could still commit rows at or below it when it was made; only where the database tells.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub writers: Vec<String>,
 }
 
 /// One way through the rows, from SAFE to the newest.
@@ -168,7 +171,12 @@ mod tests {
         let name = SourceName::new("erp");
         let mut cursor = Cursor::new(&shape());
         cursor.safe = Some(vec!["0".into()]);
-        cursor.marks.push(Mark { at_ms: 7, tick_ms: None, watermark: vec![String::new()] });
+        cursor.marks.push(Mark {
+            at_ms: 7,
+            tick_ms: None,
+            watermark: vec![String::new()],
+            writers: vec!["3/7".into()],
+        });
         cursor.pass = Some(Pass { next: Some(vec!["-1".into()]), ..Pass::default() });
         assert_eq!(Cursor::parse(&cursor.to_text(), &name).expect("valid"), cursor);
         for bad in ["", "{}", "{\"v\":2,\"identity\":\"\",\"columns\":[]}"] {

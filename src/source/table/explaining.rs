@@ -23,6 +23,9 @@ impl<T: Table> TableSource<T> {
             (Settling::Overlap(by), Resolution::Unknown) => {
                 format!("settle: overlap of {} s, by the time a value was first seen", by.as_secs())
             }
+            (Settling::RowVersion, _) => "settle: row-version (rows by the transaction that wrote them)".into(),
+            (Settling::Fence, _) => "settle: fence (SAFE waits for the transactions that were open)".into(),
+            (Settling::Bound, _) => "settle: SAFE stays below what is in flight".into(),
         });
         if !self.table.is_indexed()? {
             let columns: Vec<&str> = self.table.shape().order().map(|column| column.name.as_str()).collect();

@@ -4,7 +4,7 @@
 //! new is decided by `change`, where they are kept by the ledger.
 //!
 //! - `cursor`: what is remembered between polls; `settling`: when SAFE may advance (pure)
-//! - `statement`: the SQL both databases share; `json`, `calendar`: exact values
+//! - `statement`: the SQL all databases share, `dialect`: how each writes it; `json`, `calendar`: exact values
 //! - `round`: one poll; `plan`: which pass it makes; `pass`: running it; `batch`: rows on their way to a page
 //! - `explaining`: what `check` and `explain` say
 //! - `sqlite`, `postgres`: the adapters
@@ -12,6 +12,7 @@
 mod batch;
 mod calendar;
 mod cursor;
+mod dialect;
 mod explaining;
 mod json;
 mod pass;
@@ -37,9 +38,9 @@ pub type Values = Vec<String>;
 
 /// What one kind of database can do. Blocking; every call but [`Table::begin`] happens inside its snapshot.
 pub trait Table: Send {
-    /// Connects where needed, learns the columns, and opens a read-only snapshot; with `may_skip` only if the database
-    /// can't say that nothing was committed since the last one that ended well.
-    fn begin(&mut self, stop: &Stop, may_skip: bool) -> Result<Begun>;
+    /// Connects where needed, learns the columns, gathers what must be read before the snapshot (see [`Table::writers_before`],
+    /// [`Table::bound`]), and opens a read-only snapshot.
+    fn begin(&mut self, stop: &Stop, opening: &Opening<'_>) -> Result<Begun>;
 
     /// The columns and names of this snapshot.
     ///
@@ -76,6 +77,24 @@ pub trait Table: Send {
         values
     }
 
+    /// Who might still commit a row at or below a watermark that was visible earlier, as read before this snapshot was
+    /// opened: a mark is closed when none of those it was made with is left.
+    fn writers_before(&self) -> &[Writer] {
+        &[]
+    }
+
+    /// The same, read now, behind the snapshot: what a mark of this snapshot has to wait for.
+    fn writers_now(&mut self) -> Result<Vec<Writer>> {
+        Ok(Vec::new())
+    }
+
+    /// The largest watermark at or below which nothing can appear any more that this snapshot does not show, by what was read
+    /// before it was opened; `None` where that is not known. `newest` is the largest one that the snapshot shows.
+    fn bound(&mut self, newest: &Values) -> Result<Option<Values>> {
+        let _ = newest;
+        Ok(None)
+    }
+
     /// Whether the order of a pass comes out of an index.
     fn is_indexed(&mut self) -> Result<bool>;
 
@@ -84,6 +103,25 @@ pub trait Table: Send {
 
     /// Ends the snapshot. After `Broken` the next poll connects afresh.
     fn end(&mut self, end: End);
+}
+
+/// What a snapshot is opened with.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Opening<'a> {
+    /// Whether none need be opened if the database itself can say that nothing was committed since the last one that ended
+    /// well.
+    pub may_skip: bool,
+    /// SAFE, where the cursor has one: what is in flight matters beyond it.
+    pub safe: Option<&'a Values>,
+}
+
+/// A transaction, or a session, that may still commit rows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Writer {
+    /// What tells it from all others, also later ones.
+    pub id: String,
+    /// Who it is, for people: process, user, application, since when.
+    pub shown: String,
 }
 
 /// Whether there is anything to look at.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::batch::{Batch, Terms, forget_unmet};
-use super::cursor::{Cursor, Pass};
+use super::cursor::{Cursor, Mark, Pass};
 use super::round::Memory;
 use super::settling::{Moment, Settling, mark_at, push_mark};
 use super::{Row, Span, Table, TableSource, Values};
@@ -106,14 +106,22 @@ impl<T: Table> TableSource<T> {
         if let Some(at) = cursor.marks.iter().rposition(|mark| Some(&mark.watermark) == cursor.safe.as_ref()) {
             cursor.marks.drain(..=at);
         }
-        let (Settling::Overlap(_), Some(last)) = (self.settling(), last) else { return Ok(()) };
-        let watermark = self.table.capped(last)?;
+        let Some(last) = last else { return Ok(()) };
+        let (watermark, writers) = match self.settling() {
+            Settling::Overlap(_) => (self.table.capped(last)?, Vec::new()),
+            Settling::Fence => {
+                let watermark = self.behind(&last, Duration::ZERO)?.unwrap_or(last);
+                let writers = self.table.writers_now()?;
+                (watermark, writers.into_iter().map(|writer| writer.id).collect())
+            }
+            Settling::Inclusive | Settling::Bound | Settling::RowVersion => return Ok(()),
+        };
         let beyond = match cursor.seen().cloned() {
             Some(seen) => seen != watermark && self.is_later(&watermark, &seen)?,
             None => true,
         };
         if beyond {
-            push_mark(&mut cursor.marks, mark_at(now, watermark));
+            push_mark(&mut cursor.marks, Mark { writers, ..mark_at(now, watermark) });
         }
         Ok(())
     }

@@ -2,7 +2,7 @@
 
 use super::batch::duplicate;
 use super::cursor::{Cursor, Pass};
-use super::settling::{Moment, Settling, guard, settled_mark, ties_remain};
+use super::settling::{Moment, Settling, closed_mark, guard, settled_mark, ties_remain};
 use super::{Table, TableSource, Values};
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::settings::Start;
@@ -151,6 +151,8 @@ impl<T: Table> TableSource<T> {
             Settling::Inclusive => (Some(self.table.capped(newest)?), true),
             // What is old by the watermark's own clock need not be remembered.
             Settling::Overlap(overlap) => (self.behind(&newest, overlap)?, false),
+            Settling::Fence | Settling::Bound => (self.table.bound(&newest)?, self.ties_remain()),
+            Settling::RowVersion => (None, false),
         };
         let Some(next) = next else { return Ok(pass) };
         let moves = match &pass.floor {
@@ -164,10 +166,11 @@ impl<T: Table> TableSource<T> {
     fn pass_from_now(&mut self, newest: Option<Values>) -> Result<Option<Pass>> {
         let Some(newest) = newest else { return Ok(None) };
         let behind = match self.settling() {
-            Settling::Inclusive => None,
+            Settling::Inclusive | Settling::RowVersion => None,
             Settling::Overlap(overlap) => self.behind(&newest, overlap)?,
+            Settling::Fence | Settling::Bound => self.table.bound(&newest)?,
         };
-        let ties = behind.is_none();
+        let ties = behind.is_none() || self.ties_remain();
         let floor = match behind {
             Some(behind) => Some(behind),
             None => Some(self.table.capped(newest)?),
@@ -186,6 +189,14 @@ impl<T: Table> TableSource<T> {
             Settling::Overlap(overlap) => {
                 settled_mark(&cursor.marks, overlap, resolution, now).map(|at| cursor.marks[at].watermark.clone())
             }
+            Settling::Fence => {
+                closed_mark(&cursor.marks, self.table.writers_before()).map(|at| cursor.marks[at].watermark.clone())
+            }
+            Settling::Bound => match self.newest()? {
+                Some(newest) => self.table.bound(&newest)?,
+                None => None,
+            },
+            Settling::RowVersion => None,
         };
         let pass = Pass {
             floor: cursor.safe.clone(),
@@ -198,7 +209,7 @@ impl<T: Table> TableSource<T> {
         // SAFE never goes back, whatever was deleted meanwhile.
         match &cursor.safe {
             Some(safe) if !self.is_later(&candidate, safe)? => Ok(pass),
-            _ => Ok(Pass { next: Some(candidate), next_ties: ties_remain(self.settling(), resolution), ..pass }),
+            _ => Ok(Pass { next: Some(candidate), next_ties: self.ties_remain(), ..pass }),
         }
     }
 
@@ -213,7 +224,12 @@ impl<T: Table> TableSource<T> {
         (!is_due).then(|| Pass { floor, floor_ties: true, next, next_ties, ..Pass::default() })
     }
 
-    fn behind(&mut self, newest: &Values, overlap: std::time::Duration) -> Result<Option<Values>> {
+    fn ties_remain(&self) -> bool {
+        ties_remain(self.settling(), self.table.shape().resolution)
+    }
+
+    /// The smaller of `newest` and the database's clock, less `overlap` and the time in which ties may still be drawn.
+    pub(super) fn behind(&mut self, newest: &Values, overlap: std::time::Duration) -> Result<Option<Values>> {
         let guard = guard(newest, self.table.shape().resolution);
         self.table.behind(newest, overlap + guard)
     }

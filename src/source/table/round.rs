@@ -8,7 +8,7 @@ use super::cursor::Cursor;
 use super::plan::Plan;
 use super::settling::{Moment, Settling, pull_in};
 use super::statement::Statement;
-use super::{Begun, End, Table, Values};
+use super::{Begun, End, Opening, Table, Values};
 use crate::change::{Key, Nature};
 use crate::error::Result;
 use crate::setting::SourceName;
@@ -77,6 +77,15 @@ impl<T: Table> TableSource<T> {
                 && memory.cursor.pass.is_none()
                 && memory.cursor.marks.is_empty()
         })
+    }
+
+    /// SAFE as far as it is known before the columns are.
+    fn safe_of(&self, ledger: &dyn Ledger) -> Option<Values> {
+        let durable = ledger.cursor();
+        match self.memory.as_ref().filter(|memory| memory.durable.as_deref() == durable) {
+            Some(memory) => memory.cursor.safe.clone(),
+            None => Cursor::parse(durable?, &self.name).ok()?.safe,
+        }
     }
 
     fn look(&mut self, look: &Look<'_>, ledger: &mut dyn Ledger) -> Result<Looked> {
@@ -163,10 +172,7 @@ impl<T: Table> TableSource<T> {
 
     /// The table's name in events.
     pub(super) fn table_word(&self) -> String {
-        match &self.settings.from {
-            TableFrom::Table(name) => name.clone(),
-            TableFrom::Query(_) => "query".into(),
-        }
+        self.settings.from.word().to_owned()
     }
 
     /// Opens a snapshot, does something in it, and ends it.
@@ -175,7 +181,7 @@ impl<T: Table> TableSource<T> {
         stop: &crate::clock::Stop,
         work: impl FnOnce(&mut Self) -> Result<R>,
     ) -> Result<R> {
-        self.table.begin(stop, false)?;
+        self.table.begin(stop, &Opening::default())?;
         let result = work(self);
         self.table.end(if result.is_ok() { End::Well } else { End::Broken });
         result
@@ -198,7 +204,8 @@ impl<T: Table> Source for TableSource<T> {
     fn poll(&mut self, look: &Look<'_>, ledger: &mut dyn Ledger) -> Result<Looked> {
         look.stop.check()?;
         let may_skip = self.is_quiet(ledger);
-        if self.table.begin(look.stop, may_skip)? == Begun::Unchanged {
+        let safe = self.safe_of(ledger);
+        if self.table.begin(look.stop, &Opening { may_skip, safe: safe.as_ref() })? == Begun::Unchanged {
             return Ok(Looked { complete: true, degraded: self.incomplete.text.clone(), ..Looked::default() });
         }
         let looked = self.look(look, ledger);

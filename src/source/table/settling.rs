@@ -6,9 +6,10 @@
 
 use std::time::Duration;
 
-use super::Values;
 use super::cursor::Mark;
+use super::{Values, Writer};
 use crate::clock::Timestamp;
+use crate::source::settings::Settle;
 
 /// At most this many marks are kept; more are thinned out, which only delays SAFE.
 pub const MARKS_MAX: usize = 64;
@@ -25,6 +26,12 @@ pub enum Settling {
     Inclusive,
     /// SAFE is the largest watermark that was seen this long ago.
     Overlap(Duration),
+    /// Rows are found by the transaction that wrote them; there is no SAFE.
+    RowVersion,
+    /// SAFE is the largest watermark whose mark has none of its writers left.
+    Fence,
+    /// SAFE is what the database says by [`Table::bound`](super::Table::bound).
+    Bound,
 }
 
 /// What the watermark is.
@@ -48,10 +55,14 @@ pub struct Moment {
 
 impl Settling {
     /// What `settle` means for a database that prefers `auto`.
-    pub fn of(setting: crate::source::settings::Settle, auto: Self) -> Self {
+    pub fn of(setting: Settle, auto: Self) -> Self {
         match setting {
-            crate::source::settings::Settle::Auto => auto,
-            crate::source::settings::Settle::Overlap(overlap) => Self::Overlap(overlap.duration()),
+            Settle::Auto => auto,
+            Settle::RowVersion => Self::RowVersion,
+            Settle::Fence => Self::Fence,
+            Settle::DirtyRead | Settle::ActiveRowversion => Self::Bound,
+            Settle::Inclusive => Self::Inclusive,
+            Settle::Overlap(overlap) => Self::Overlap(overlap.duration()),
         }
     }
 }
@@ -81,6 +92,11 @@ pub fn settled_mark(marks: &[Mark], overlap: Duration, resolution: Resolution, n
     marks.iter().rposition(|mark| is_old_enough(mark, overlap + guard(&mark.watermark, resolution), now))
 }
 
+/// The newest mark of whose writers none is left, as its place in `marks`.
+pub fn closed_mark(marks: &[Mark], writers: &[Writer]) -> Option<usize> {
+    marks.iter().rposition(|mark| !mark.writers.iter().any(|id| writers.iter().any(|writer| writer.id == *id)))
+}
+
 fn is_old_enough(mark: &Mark, wait: Duration, now: Moment) -> bool {
     let by_wall = now.wall.since(Timestamp::from_millis(mark.at_ms)) >= wait;
     // Within one process the wall clock alone is not believed: it may have been set forward.
@@ -91,14 +107,15 @@ fn is_old_enough(mark: &Mark, wait: Duration, now: Moment) -> bool {
 /// Marks from the future (the wall clock went back) count from now on.
 pub fn pull_in(marks: &mut [Mark], now: Moment) {
     for mark in marks.iter_mut().filter(|mark| mark.at_ms > now.wall.millis()) {
-        *mark = Mark { watermark: std::mem::take(&mut mark.watermark), ..mark_at(now, Vec::new()) };
+        let (watermark, writers) = (std::mem::take(&mut mark.watermark), std::mem::take(&mut mark.writers));
+        *mark = Mark { writers, ..mark_at(now, watermark) };
     }
 }
 
 /// A mark made now.
 pub fn mark_at(now: Moment, watermark: Values) -> Mark {
     let tick_ms = u64::try_from(now.tick.as_millis()).unwrap_or(u64::MAX);
-    Mark { at_ms: now.wall.millis(), tick_ms: Some(tick_ms), watermark }
+    Mark { at_ms: now.wall.millis(), tick_ms: Some(tick_ms), watermark, writers: Vec::new() }
 }
 
 /// Adds a mark; beyond [`MARKS_MAX`] every second one goes, never the newest.
@@ -124,7 +141,12 @@ mod tests {
     }
 
     fn mark(secs: i64, tick: Option<u64>, watermark: &str) -> Mark {
-        Mark { at_ms: secs * 1_000, tick_ms: tick.map(|t| t * 1_000), watermark: vec![watermark.into()] }
+        Mark {
+            at_ms: secs * 1_000,
+            tick_ms: tick.map(|t| t * 1_000),
+            watermark: vec![watermark.into()],
+            writers: Vec::new(),
+        }
     }
 
     const MINUTE: Duration = Duration::from_secs(60);
@@ -158,6 +180,21 @@ mod tests {
         assert_eq!(of("2026-11-23 10:15:01"), GUARD_MIN);
         assert_eq!(of("2026-11-23 10:15:00.123456+00"), GUARD_MIN);
         assert_eq!(guard(&vec!["20261123".into()], Resolution::Unknown), GUARD_MIN);
+    }
+
+    #[test]
+    fn the_newest_mark_without_writers_left_closes() {
+        let of = |watermark, writers: &[&str]| Mark {
+            writers: writers.iter().map(|id| (*id).to_owned()).collect(),
+            ..mark(0, None, watermark)
+        };
+        let marks = [of("1", &["3/7"]), of("2", &["3/7", "4/1"]), of("3", &["5/2"])];
+        let left =
+            |ids: &[&str]| ids.iter().map(|id| Writer { id: (*id).into(), shown: String::new() }).collect::<Vec<_>>();
+        assert_eq!(closed_mark(&marks, &left(&["3/7", "4/1", "5/2"])), None);
+        assert_eq!(closed_mark(&marks, &left(&["4/1", "5/2", "6/1"])), Some(0));
+        assert_eq!(closed_mark(&marks, &left(&["5/2"])), Some(1));
+        assert_eq!(closed_mark(&marks, &left(&["3/8"])), Some(2));
     }
 
     proptest! {

@@ -1,5 +1,7 @@
-//! The SQL that both databases share. What a value looks like on its way in and out belongs to the adapters.
+//! The SQL that all databases share, in the dialect of each. What a value looks like on its way in and out belongs to the
+//! adapters.
 
+use super::dialect::Dialect;
 use super::settling::{Resolution, Settling};
 use super::{Edge, Span, Values};
 
@@ -20,8 +22,10 @@ pub struct Shape {
     pub unique_key: bool,
     /// Which database this is, as far as it tells.
     pub identity: String,
-    /// What parameters begin with: `$` or `?`.
-    pub parameter: char,
+    /// How this database writes SQL.
+    pub dialect: Dialect,
+    /// What a SELECT without a table ends with: ` FROM DUAL` where one is needed.
+    pub dummy: &'static str,
 }
 
 /// One column of the watermark or the key.
@@ -35,25 +39,33 @@ pub struct Column {
     pub sql: String,
     /// How it stands in comparisons and ORDER BY, with a collation where one is needed.
     pub ordered: String,
-    /// What turns it into the text that parameters have: `::text`, or nothing.
-    pub to_text: &'static str,
-    /// What turns a parameter into its type: `::text::"pg_catalog"."date"`, or nothing.
+    /// It as the text that parameters have: `t."at"::text`, `DATE_FORMAT(t.`at`, ...)`.
+    pub as_text: String,
+    /// How a parameter becomes its type, with [`Column::PLACE`] for the parameter: `{}::text::"pg_catalog"."date"`.
     pub from_text: String,
     /// Whether it may be NULL.
     pub nullable: bool,
 }
 
 impl Column {
+    /// Where the parameter stands in [`Column::from_text`].
+    pub const PLACE: &'static str = "{}";
+
     /// A column without any casts.
     pub fn plain(name: &str, type_name: &str) -> Self {
-        let sql = format!("t.{}", quoted(name));
+        Self::written(name, type_name, &Dialect::SQLITE)
+    }
+
+    /// A column without any casts, as `dialect` writes it.
+    pub fn written(name: &str, type_name: &str, dialect: &Dialect) -> Self {
+        let sql = format!("t.{}", dialect.quoted(name));
         Self {
             name: name.into(),
             type_name: type_name.into(),
             ordered: sql.clone(),
+            as_text: sql.clone(),
             sql,
-            to_text: "",
-            from_text: String::new(),
+            from_text: Self::PLACE.into(),
             nullable: true,
         }
     }
@@ -68,42 +80,6 @@ pub struct Statement {
     pub parameters: Vec<String>,
 }
 
-/// An identifier in quotes.
-pub fn quoted(name: &str) -> String {
-    format!("\"{}\"", name.replace('"', "\"\""))
-}
-
-/// A possibly qualified name, each part in quotes; parts may be written in quotes already.
-pub fn quoted_path(name: &str) -> String {
-    let mut parts = vec![String::new()];
-    let mut in_quotes = false;
-    let mut letters = name.trim().chars().peekable();
-    while let Some(letter) = letters.next() {
-        match letter {
-            '"' if in_quotes && letters.peek() == Some(&'"') => {
-                letters.next();
-                parts.last_mut().expect("parts begins with one").push('"');
-            }
-            '"' => in_quotes = !in_quotes,
-            '.' if !in_quotes => parts.push(String::new()),
-            other => parts.last_mut().expect("parts begins with one").push(other),
-        }
-    }
-    let parts: Vec<String> = parts.iter().map(|part| quoted(part)).collect();
-    parts.join(".")
-}
-
-/// What stands behind FROM.
-pub fn from_clause(from: &crate::source::settings::TableFrom) -> String {
-    match from {
-        crate::source::settings::TableFrom::Table(name) => format!("{} AS t", quoted_path(name)),
-        // The closing parenthesis stands on a line of its own: a query may end with a comment.
-        crate::source::settings::TableFrom::Query(query) => {
-            format!("({}\n) AS t", query.trim().trim_end_matches(';'))
-        }
-    }
-}
-
 impl Shape {
     /// The columns of the order: watermark, then key.
     pub fn order(&self) -> impl Iterator<Item = &Column> {
@@ -112,28 +88,26 @@ impl Shape {
 
     /// The newest watermark of all.
     pub fn newest(&self) -> Statement {
-        let texts = list(self.watermark.iter().map(|c| format!("{}{}", c.sql, c.to_text)));
+        let texts = list(self.watermark.iter().map(|c| c.as_text.clone()));
         let order = list(self.watermark.iter().map(|c| format!("{} DESC", c.ordered)));
         let complete = conditions(self.watermark.iter().map(|c| format!("{} IS NOT NULL", c.sql)));
-        self.plain(format!("SELECT {texts} FROM {}{complete} ORDER BY {order} LIMIT 1", self.from))
+        self.plain(self.select(&texts, &format!("{complete} ORDER BY {order}"), Some(1)))
     }
 
     /// 1 when a row has exactly this watermark: the round trip through text keeps it.
     pub fn has_watermark(&self, watermark: &Values) -> Statement {
         let mut statement = Statement::default();
         let equal = self.compare(&self.watermark, "=", watermark, &mut statement);
-        let one = self.text_of("1");
-        statement.sql = format!("SELECT {one} FROM {} WHERE {equal} LIMIT 1", self.from);
+        statement.sql = self.select(&self.dialect.text_of("1"), &format!(" WHERE {equal}"), Some(1));
         statement
     }
 
     /// 1 when the watermark `later` is beyond `earlier`.
     pub fn is_later(&self, later: &Values, earlier: &Values) -> Statement {
         let mut statement = Statement::default();
-        let left = self.tuple(&self.watermark, later, &mut statement);
-        let right = self.tuple(&self.watermark, earlier, &mut statement);
-        let (one, zero) = (self.text_of("1"), self.text_of("0"));
-        statement.sql = format!("SELECT CASE WHEN {left} > {right} THEN {one} ELSE {zero} END");
+        let beyond = self.values_beyond(later, earlier, &mut statement);
+        let (one, zero) = (self.dialect.text_of("1"), self.dialect.text_of("0"));
+        statement.sql = format!("SELECT CASE WHEN {beyond} THEN {one} ELSE {zero} END{}", self.dummy);
         statement
     }
 
@@ -142,8 +116,8 @@ impl Shape {
         let mut statement = Statement::default();
         let mut all: Vec<String> = self.complete().collect();
         all.extend(watermark.map(|at| self.compare(&self.watermark, ">", at, &mut statement)));
-        let rows = format!("SELECT 1 AS one FROM {}{} LIMIT {limit}", self.from, conditions(all.into_iter()));
-        statement.sql = format!("SELECT {} FROM ({rows}) AS counted", self.text_of("count(*)"));
+        let rows = self.select("1 AS one", &conditions(all.into_iter()), Some(limit));
+        statement.sql = format!("SELECT {} FROM ({rows}) counted", self.dialect.text_of("count(*)"));
         statement
     }
 
@@ -157,10 +131,10 @@ impl Shape {
         };
         let (watermark, key) = (null(&self.watermark), null(&self.key));
         let count = |condition: &str, name: &str| match condition {
-            "" => self.text_of("0"),
+            "" => self.dialect.text_of("0"),
             _ => {
-                let rows = format!("SELECT 1 AS one FROM {} WHERE {condition} LIMIT {limit}", self.from);
-                format!("(SELECT {} FROM ({rows}) AS {name})", self.text_of("count(*)"))
+                let rows = self.select("1 AS one", &format!(" WHERE {condition}"), Some(limit));
+                format!("(SELECT {} FROM ({rows}) {name})", self.dialect.text_of("count(*)"))
             }
         };
         let key_only = match (key.as_str(), watermark.as_str()) {
@@ -169,24 +143,25 @@ impl Shape {
             (key, "") => key.to_owned(),
             (key, watermark) => format!("({key}) AND NOT ({watermark})"),
         };
-        Some(self.plain(format!("SELECT {}, {}", count(&watermark, "w"), count(&key_only, "k"))))
+        Some(self.plain(format!("SELECT {}, {}{}", count(&watermark, "w"), count(&key_only, "k"), self.dummy)))
     }
 
     /// The first key that several rows have.
     pub fn duplicate(&self) -> Statement {
-        let texts = list(self.key.iter().map(|c| format!("{}{}", c.sql, c.to_text)));
+        let texts = list(self.key.iter().map(|c| c.as_text.clone()));
         let group = list(self.key.iter().map(|c| c.ordered.clone()));
         let group = format!("{group}, {}", list(self.key.iter().map(|c| c.sql.clone())));
         let complete = conditions(self.complete());
-        self.plain(format!("SELECT {texts} FROM {}{complete} GROUP BY {group} HAVING count(*) > 1 LIMIT 1", self.from))
+        let rest = format!("{complete} GROUP BY {group} HAVING count(*) > 1");
+        self.plain(self.select(&texts, &rest, Some(1)))
     }
 
     /// The watermark of the row with this key.
     pub fn watermark_of(&self, key: &Values) -> Statement {
         let mut statement = Statement::default();
         let equal = self.compare(&self.key, "=", key, &mut statement);
-        let texts = list(self.watermark.iter().map(|c| format!("{}{}", c.sql, c.to_text)));
-        statement.sql = format!("SELECT {texts} FROM {} WHERE {equal} LIMIT 2", self.from);
+        let texts = list(self.watermark.iter().map(|c| c.as_text.clone()));
+        statement.sql = self.select(&texts, &format!(" WHERE {equal}"), Some(2));
         statement
     }
 
@@ -200,6 +175,8 @@ impl Shape {
             }
             None => "1 = 0".into(),
         };
+        // Not every database has boolean columns.
+        let settled = format!("CASE WHEN {settled} THEN 1 ELSE 0 END");
         let mut all: Vec<String> = self.complete().collect();
         if let Some(after) = &span.after {
             let columns: Vec<Column> = self.order().cloned().collect();
@@ -210,9 +187,8 @@ impl Shape {
             all.push(self.compare(&self.watermark, operator, at, &mut statement));
         }
         let order = list(self.order().map(|c| c.ordered.clone()));
-        let limit = limit.map_or(String::new(), |rows| format!(" LIMIT {rows}"));
-        let complete = conditions(all.into_iter());
-        statement.sql = format!("SELECT {selected}, {settled} FROM {}{complete} ORDER BY {order}{limit}", self.from);
+        let rest = format!("{} ORDER BY {order}", conditions(all.into_iter()));
+        statement.sql = self.select(&format!("{selected}, {settled}"), &rest, limit);
         statement
     }
 
@@ -220,24 +196,79 @@ impl Shape {
         self.order().filter(|c| c.nullable).map(|c| format!("{} IS NOT NULL", c.sql))
     }
 
+    /// The rows that `rest`, behind FROM, leaves over.
+    fn select(&self, selected: &str, rest: &str, limit: Option<u64>) -> String {
+        self.dialect.select(selected, &format!("FROM {}{rest}", self.from), limit)
+    }
+
+    /// Compares columns with values, as a tuple; `operator` is one of `= < <= > >=`.
     fn compare(&self, columns: &[Column], operator: &str, values: &Values, statement: &mut Statement) -> String {
-        let right = self.tuple(columns, values, statement);
-        let left = list(columns.iter().map(|c| c.ordered.clone()));
-        if columns.len() == 1 { format!("{left} {operator} {right}") } else { format!("({left}) {operator} {right}") }
+        if columns.len() == 1 || self.dialect.tuples {
+            let left = list(columns.iter().map(|c| c.ordered.clone()));
+            let right = self.tuple(columns, values, statement);
+            return if columns.len() == 1 {
+                format!("{left} {operator} {right}")
+            } else {
+                format!("({left}) {operator} {right}")
+            };
+        }
+        let left: Vec<String> = columns.iter().map(|c| c.ordered.clone()).collect();
+        self.spelt_out(columns, &mut |at, _| left[at].clone(), operator, values, statement)
+    }
+
+    /// Whether the watermark `later` is beyond `earlier`; both are parameters.
+    fn values_beyond(&self, later: &Values, earlier: &Values, statement: &mut Statement) -> String {
+        if self.watermark.len() == 1 || self.dialect.tuples {
+            let left = self.tuple(&self.watermark, later, statement);
+            let right = self.tuple(&self.watermark, earlier, statement);
+            return format!("{left} > {right}");
+        }
+        let mut left = |at: usize, statement: &mut Statement| self.value(&self.watermark[at], &later[at], statement);
+        self.spelt_out(&self.watermark, &mut left, ">", earlier, statement)
+    }
+
+    /// `(a, b) > (x, y)` for databases without tuples: `(a > x OR (a = x AND b > y))`. The first column is compared once
+    /// more, alone, so that an index on it serves.
+    fn spelt_out(
+        &self,
+        columns: &[Column],
+        left: &mut dyn FnMut(usize, &mut Statement) -> String,
+        operator: &str,
+        values: &Values,
+        statement: &mut Statement,
+    ) -> String {
+        let equal = |at: usize, left: &mut dyn FnMut(usize, &mut Statement) -> String, statement: &mut Statement| {
+            let place = left(at, statement);
+            format!("{place} = {}", self.value(&columns[at], &values[at], statement))
+        };
+        if operator == "=" {
+            let all: Vec<String> = (0..columns.len()).map(|at| equal(at, left, statement)).collect();
+            return format!("({})", all.join(" AND "));
+        }
+        let (strict, loose) = if operator.starts_with('>') { (">", ">=") } else { ("<", "<=") };
+        let last = columns.len() - 1;
+        let first = left(0, statement);
+        let mut text = format!("({first} {loose} {} AND (", self.value(&columns[0], &values[0], statement));
+        for at in 0..=last {
+            let mut all: Vec<String> = (0..at).map(|before| equal(before, left, statement)).collect();
+            let operator = if at == last { operator } else { strict };
+            let place = left(at, statement);
+            all.push(format!("{place} {operator} {}", self.value(&columns[at], &values[at], statement)));
+            text.push_str(if at == 0 { "" } else { " OR " });
+            text.push_str(&format!("({})", all.join(" AND ")));
+        }
+        text + "))"
     }
 
     fn tuple(&self, columns: &[Column], values: &Values, statement: &mut Statement) -> String {
-        let placed = columns.iter().zip(values).map(|(column, value)| {
-            statement.parameters.push(value.clone());
-            format!("{}{}{}", self.parameter, statement.parameters.len(), column.from_text)
-        });
-        let placed = list(placed);
+        let placed = list(columns.iter().zip(values).map(|(column, value)| self.value(column, value, statement)));
         if columns.len() == 1 { placed } else { format!("({placed})") }
     }
 
-    fn text_of(&self, expression: &str) -> String {
-        // SQLite hands out any value as a text; PostgreSQL's answers are asked for as texts.
-        if self.parameter == '?' { expression.to_owned() } else { format!("CAST({expression} AS TEXT)") }
+    fn value(&self, column: &Column, value: &str, statement: &mut Statement) -> String {
+        statement.parameters.push(value.to_owned());
+        let placed = self.dialect.placed(statement.parameters.len());
+        column.from_text.replacen(Column::PLACE, &placed, 1)
     }
 
     fn plain(&self, sql: String) -> Statement {
@@ -256,23 +287,16 @@ fn conditions(each: impl Iterator<Item = String>) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::dialect::{Limit, Parameter};
     use super::*;
-    use crate::source::settings::TableFrom;
-
-    #[test]
-    fn every_part_of_a_name_is_quoted_once() {
-        assert_eq!(quoted_path("sales.customers"), "\"sales\".\"customers\"");
-        assert_eq!(quoted_path("\"odd.name\".\"a\"\"b\""), "\"odd.name\".\"a\"\"b\"");
-        assert_eq!(from_clause(&TableFrom::Query("SELECT 1 -- x;\n;".into())), "(SELECT 1 -- x;\n\n) AS t");
-    }
 
     #[test]
     fn pages_go_on_by_key_and_never_by_offset() {
         let shape = Shape {
-            from: "\"t\" AS t".into(),
+            from: "\"t\" t".into(),
             watermark: vec![Column { nullable: false, ..Column::plain("w", "") }],
             key: vec![Column { nullable: false, ..Column::plain("k", "") }],
-            parameter: '$',
+            dialect: Dialect::POSTGRES,
             ..Shape::default()
         };
         let span = Span {
@@ -283,9 +307,30 @@ mod tests {
         let page = shape.page("t.\"w\"", &span, Some(10));
         assert_eq!(
             page.sql,
-            "SELECT t.\"w\", t.\"w\" <= $1 FROM \"t\" AS t WHERE (t.\"w\", t.\"k\") > ($2, $3) \
+            "SELECT t.\"w\", CASE WHEN t.\"w\" <= $1 THEN 1 ELSE 0 END FROM \"t\" t WHERE (t.\"w\", t.\"k\") > ($2, $3) \
              ORDER BY t.\"w\", t.\"k\" LIMIT 10"
         );
         assert_eq!(page.parameters, ["9", "1", "2"]);
+    }
+    #[test]
+    fn without_tuples_the_comparison_is_spelt_out() {
+        let dialect =
+            Dialect { parameter: Parameter::Mark, tuples: false, limit: Limit::FetchFirst, ..Dialect::SQLITE };
+        let column = |name| Column { nullable: false, ..Column::plain(name, "") };
+        let shape = Shape {
+            from: "x t".into(),
+            watermark: vec![column("w")],
+            key: vec![column("k")],
+            dialect,
+            ..Shape::default()
+        };
+        let after = super::super::Position { watermark: vec!["1".into()], key: vec!["2".into()] };
+        let page = shape.page("1", &Span { after: Some(after), ..Span::default() }, Some(3));
+        assert_eq!(
+            page.sql,
+            "SELECT 1, CASE WHEN 1 = 0 THEN 1 ELSE 0 END FROM x t WHERE (t.\"w\" >= ? AND ((t.\"w\" > ?) OR \
+             (t.\"w\" = ? AND t.\"k\" > ?))) ORDER BY t.\"w\", t.\"k\" FETCH FIRST 3 ROWS ONLY"
+        );
+        assert_eq!(page.parameters, ["1", "1", "1", "2"]);
     }
 }

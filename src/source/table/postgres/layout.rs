@@ -9,9 +9,10 @@ use super::cell::Cell;
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::settings::TableSettings;
 use crate::source::table::Row;
+use crate::source::table::dialect::Dialect;
 use crate::source::table::json::{joined, push_text};
 use crate::source::table::settling::{Resolution, Settling};
-use crate::source::table::statement::{Column, Shape, from_clause, quoted};
+use crate::source::table::statement::{Column, Shape};
 
 /// `settle = "auto"`: how long commits are waited for.
 const OVERLAP: Duration = Duration::from_secs(60);
@@ -97,7 +98,7 @@ impl Layout {
         let mut part = |wanted: &String| -> Result<Part> {
             let field = place_of(wanted)?;
             let text_at = (!fields[field].cell.has_text()).then(|| {
-                selected.push(format!("t.{}::text", quoted(wanted)));
+                selected.push(format!("t.{}::text", Dialect::POSTGRES.quoted(wanted)));
                 selected.len() - 1
             });
             Ok(Part { field, text_at })
@@ -115,13 +116,13 @@ impl Layout {
             |part: &Part| matches!(fields[part.field].cell, Cell::Date | Cell::Timestamp | Cell::TimestampTz);
         let resolution = if watermark.iter().all(is_clock) { Resolution::Clock } else { Resolution::Unknown };
         let shape = Shape {
-            from: from_clause(&settings.from),
+            from: Dialect::POSTGRES.from_clause(&settings.from),
             watermark: watermark.iter().map(column).collect(),
             key: key.iter().map(column).collect(),
             resolution,
             settling: Settling::of(settings.settle, Settling::Overlap(OVERLAP)),
             unique_key,
-            parameter: '$',
+            dialect: Dialect::POSTGRES,
             ..Shape::default()
         };
         let described = described.iter().map(|c| (c.name().to_owned(), c.type_().clone())).collect();
@@ -149,7 +150,7 @@ impl Layout {
             [single] => out.key.extend_from_slice(single.as_bytes()),
             several => out.key.extend_from_slice(joined(several.iter().map(String::as_str)).as_bytes()),
         }
-        out.settled = row.try_get::<_, Option<bool>>(self.settled_at)?.unwrap_or(false);
+        out.settled = row.try_get::<_, Option<i32>>(self.settled_at)?.unwrap_or(0) == 1;
         Ok(())
     }
 
@@ -202,7 +203,7 @@ impl Field {
     }
 
     fn selected(&self) -> String {
-        self.cell.selected(&format!("t.{}", quoted(&self.name)))
+        self.cell.selected(&format!("t.{}", Dialect::POSTGRES.quoted(&self.name)))
     }
 
     fn push_json(
@@ -229,9 +230,10 @@ fn check_names(fields: &[Field], place: &str) -> Result<()> {
 
 fn column(described: &Described, catalog: &[CatalogColumn]) -> Column {
     let kind = described.type_();
+    let quoted = |name: &str| Dialect::POSTGRES.quoted(name);
     let known = catalog.iter().find(|column| column.name == described.name());
     let plain = Column::plain(described.name(), kind.name());
-    let cast = format!("::text::{}.{}", quoted(kind.schema()), quoted(kind.name()));
+    let cast = format!("{}::text::{}.{}", Column::PLACE, quoted(kind.schema()), quoted(kind.name()));
     // Where texts that differ can be equal, the order would not tell them apart and a page could begin in their middle.
     let collation = match known {
         Some(column) if column.fuzzy => Some("\"pg_catalog\".\"C\"".to_owned()),
@@ -241,7 +243,7 @@ fn column(described: &Described, catalog: &[CatalogColumn]) -> Column {
     let suffix = collation.map_or(String::new(), |collation| format!(" COLLATE {collation}"));
     Column {
         ordered: format!("{}{}", plain.sql, if known.is_some_and(|c| c.fuzzy) { &suffix } else { "" }),
-        to_text: "::text",
+        as_text: format!("{}::text", plain.sql),
         from_text: format!("{cast}{suffix}"),
         nullable: known.is_none_or(|column| column.nullable),
         ..plain

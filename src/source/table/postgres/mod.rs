@@ -15,9 +15,10 @@ use std::time::Duration;
 
 use tokio::runtime::Handle;
 
+use super::dialect::Dialect;
 use super::settling::Resolution;
-use super::statement::{Shape, Statement, quoted_path};
-use super::{Begun, End, Position, Row, Span, Table, TableSource, Values};
+use super::statement::{Column, Shape, Statement};
+use super::{Begun, End, Opening, Position, Row, Span, Table, TableSource, Values};
 use crate::clock::Stop;
 use crate::error::{Error, ErrorKind, Result};
 use crate::setting::SourceName;
@@ -84,7 +85,7 @@ impl PostgresTable {
 
     /// Opens the snapshot and learns the columns, which may have changed since the last one.
     fn begin_snapshot(&mut self, stop: &Stop) -> Result<()> {
-        let from = super::statement::from_clause(&self.settings.table.from);
+        let from = Dialect::POSTGRES.from_clause(&self.settings.table.from);
         let described = self.opened()?.session.begin(&format!("SELECT t.* FROM {from}"), stop)?;
         let columns = described.columns();
         let known = &self.opened()?.layout.described;
@@ -125,7 +126,7 @@ impl PostgresTable {
                    LEFT JOIN pg_catalog.pg_collation c ON c.oid = a.attcollation \
                    LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.collnamespace \
                    WHERE a.attrelid = $1::text::regclass AND a.attnum > 0 AND NOT a.attisdropped";
-        let rows = self.small(sql, &[&quoted_path(name)])?;
+        let rows = self.small(sql, &[&Dialect::POSTGRES.quoted_path(name)])?;
         let is = |text: Option<String>| text.as_deref() == Some("true");
         let columns = rows.into_iter().map(|row| {
             let mut row = row.into_iter();
@@ -148,7 +149,7 @@ impl PostgresTable {
                                WHERE k.place <= i.indnkeyatts) \
                          <@ ARRAY(SELECT json_array_elements_text($2::text::json)) LIMIT 1";
         let key = serde_json::Value::from(self.settings.table.key.clone()).to_string();
-        Ok(!self.small(sql, &[&quoted_path(name), &key])?.is_empty())
+        Ok(!self.small(sql, &[&Dialect::POSTGRES.quoted_path(name), &key])?.is_empty())
     }
 
     /// The cluster, the database and the table, as far as this user may know them.
@@ -158,7 +159,7 @@ impl PostgresTable {
         let system = "(SELECT system_identifier::text FROM pg_catalog.pg_control_system())";
         let system = if may_ask { system } else { "'-'::text" };
         let table = match &self.settings.table.from {
-            TableFrom::Table(name) => quoted_path(name),
+            TableFrom::Table(name) => Dialect::POSTGRES.quoted_path(name),
             TableFrom::Query(_) => String::new(),
         };
         let sql = format!(
@@ -199,7 +200,7 @@ impl PostgresTable {
 }
 
 impl Table for PostgresTable {
-    fn begin(&mut self, stop: &Stop, _may_skip: bool) -> Result<Begun> {
+    fn begin(&mut self, stop: &Stop, _opening: &Opening<'_>) -> Result<Begun> {
         self.stop = stop.clone();
         let kept = self.open.as_ref().is_some_and(|open| !open.session.is_closed());
         if !kept {
@@ -253,7 +254,7 @@ impl Table for PostgresTable {
         else {
             return Ok(None);
         };
-        let cast = &column.from_text;
+        let cast = column.from_text.trim_start_matches(Column::PLACE);
         let back = cast.trim_start_matches("::text");
         // A column without time zone holds UTC or the server's local time. What lies beyond both is from the future, and
         // counts as the earlier of the two.

@@ -6,8 +6,9 @@ use super::value::{push_json, push_key, push_literal};
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::settings::{TableFrom, TableSettings};
 use crate::source::table::Row;
+use crate::source::table::dialect::Dialect;
 use crate::source::table::json::{push_fmt, push_text};
-use crate::source::table::statement::{Column, Shape, from_clause};
+use crate::source::table::statement::{Column, Shape};
 
 /// A table's columns, and which of them make up watermark and key.
 #[derive(Default)]
@@ -33,7 +34,7 @@ impl Layout {
         place: &str,
         failed: impl Fn(&rusqlite::Error) -> Error,
     ) -> Result<Self> {
-        let from = from_clause(&settings.from);
+        let from = Dialect::SQLITE.from_clause(&settings.from);
         let columns = columns(connection, &from).map_err(|e| failed(&e))?;
         let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
         if let Some(twice) = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)) {
@@ -67,7 +68,7 @@ impl Layout {
             // The key breaks ties, so equal must mean the same bytes, whatever the column's collation says.
             key: key.iter().map(|at| binary(&columns[*at])).collect(),
             unique_key,
-            parameter: '?',
+            dialect: Dialect::SQLITE,
             ..Shape::default()
         };
         let selected: Vec<&str> = columns.iter().map(|column| column.sql.as_str()).collect();

@@ -13,7 +13,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, params_from_iter};
 
 use super::settling::Settling;
 use super::statement::{Shape, Statement};
-use super::{Begun, End, Row, Span, Table, TableSource, Values, json};
+use super::{Begun, End, Opening, Row, Span, Table, TableSource, Values, json};
 use crate::clock::Stop;
 use crate::error::{Error, ErrorKind, Result};
 use crate::setting::SourceName;
@@ -122,7 +122,7 @@ impl SqliteTable {
 }
 
 impl Table for SqliteTable {
-    fn begin(&mut self, stop: &Stop, may_skip: bool) -> Result<Begun> {
+    fn begin(&mut self, stop: &Stop, opening: &Opening<'_>) -> Result<Begun> {
         let place = self.place();
         let open = self.connect(stop)?;
         let watched = stop.clone();
@@ -131,7 +131,7 @@ impl Table for SqliteTable {
         open.connection.progress_handler(STEPS, Some(move || watched.is_raised())).map_err(|e| failed(&e))?;
         let version: i64 =
             open.connection.query_row("PRAGMA data_version", [], |row| row.get(0)).map_err(|e| failed(&e))?;
-        if may_skip && open.version == Some(version) {
+        if opening.may_skip && open.version == Some(version) {
             return Ok(Begun::Unchanged);
         }
         open.version_now = version;

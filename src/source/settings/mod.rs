@@ -1,6 +1,8 @@
 //! What a source needs to know about itself, already checked: made by `config`, used by the adapters.
 //! The meaning of each value is DESIGN sections 4 and 6.
 
+mod table;
+
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
@@ -94,6 +96,15 @@ impl SourceKind {
             Self::Sftp(_) => "sftp",
             Self::Sqlite(_) => "sqlite",
             Self::Postgres(_) => "postgres",
+        }
+    }
+
+    /// What a table source shares with others of its kind; `None` for other sources.
+    pub fn table(&self) -> Option<&TableSettings> {
+        match self {
+            Self::Sqlite(sqlite) => Some(&sqlite.table),
+            Self::Postgres(postgres) => Some(&postgres.table),
+            Self::Folder(_) | Self::Ftp(_) | Self::Sftp(_) => None,
         }
     }
 }
@@ -423,68 +434,8 @@ pub enum Start {
     Value(String),
 }
 
-/// What all table sources share.
-#[derive(Debug, Clone)]
-pub struct TableSettings {
-    /// A table, possibly schema-qualified, or a query.
-    pub from: TableFrom,
-    /// The high-water-mark columns, compared as a tuple; empty only where the settle mode needs none.
-    pub watermark: Vec<String>,
-    /// The key columns, at least one.
-    pub key: Vec<String>,
-    /// How late commits are waited for.
-    pub settle: Settle,
-    /// Rows a page.
-    pub page: u32,
-    /// What exists at first.
-    pub start: Start,
-    /// Whether known keys tell created from changed.
-    pub track_keys: bool,
-}
-
-/// Where rows come from.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum TableFrom {
-    /// A table or view by name: `customers`, `sales.customers`.
-    Table(String),
-    /// A SELECT, used as a derived table.
-    Query(String),
-}
-
-/// How rows that commit late are waited for.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Settle {
-    /// The best the database allows.
-    Auto,
-    /// The cursor stays this far behind what was seen.
-    Overlap(Interval),
-}
-
-/// A table of an SQLite database.
-#[derive(Debug, Clone)]
-pub struct SqliteSettings {
-    /// The database file, absolute.
-    pub path: PathBuf,
-    /// A script that makes the database when the file is absent; for samples and tests.
-    pub init: Option<PathBuf>,
-    /// What all table sources share.
-    pub table: TableSettings,
-}
-
-/// A table of a PostgreSQL database.
-#[derive(Debug, Clone)]
-pub struct PostgresSettings {
-    /// A `postgres://` URL or `key=value` connection string, with or without the password.
-    pub url: Secret,
-    /// The password, when it is not part of `url`.
-    pub password: Option<Secret>,
-    /// Certificates beyond what `sslmode` and `sslrootcert` say.
-    pub tls: TlsSettings,
-    /// What all table sources share.
-    pub table: TableSettings,
-}
-
 pub use crate::net::TlsSettings;
+pub use table::{PostgresSettings, Settle, SqliteSettings, TableFrom, TableSettings, Window};
 
 #[cfg(test)]
 impl FolderSettings {
