@@ -5,6 +5,7 @@
 //!
 //! - `cursor`: what is remembered between polls; `settling`: when SAFE may advance (pure)
 //! - `statement`: the SQL all databases share, `dialect`: how each writes it; `json`, `calendar`: exact values
+//! - `local`: watermarks that are local times
 //! - `round`: one poll; `plan`: which pass it makes; `pass`: running it; `batch`: rows on their way to a page
 //! - `explaining`: what `check` and `explain` say
 //! - `sqlite`, `postgres`: the adapters
@@ -15,6 +16,7 @@ mod cursor;
 mod dialect;
 mod explaining;
 mod json;
+mod local;
 mod pass;
 mod plan;
 pub mod postgres;
