@@ -96,7 +96,7 @@ pub enum Claimed {
 pub fn take(directory: &dyn Directory, path: &[u8], to: &[u8]) -> Result<Claimed> {
     let renamed = match directory.rename_new(path, to) {
         // The folder may not be there yet. Servers have no error of their own for that.
-        Err(_) | Ok(Renamed::Forbidden(_)) => {
+        Err(_) | Ok(Renamed::Forbidden(_) | Renamed::Refused(_)) => {
             directory.make_folder(split(to).0)?;
             directory.rename_new(path, to)?
         }
@@ -109,6 +109,7 @@ pub fn take(directory: &dyn Directory, path: &[u8], to: &[u8]) -> Result<Claimed
         Renamed::OtherDisk => {
             Err(Error::new(ErrorKind::Invalid, "claim is on another disk than the file; write another"))
         }
+        Renamed::Refused(why) => Err(Error::new(ErrorKind::Denied, "the server refused the rename").because(why)),
         Renamed::Forbidden(why) => Err(Error::new(ErrorKind::Denied, FORBIDDEN).because(why)),
     }
 }

@@ -160,6 +160,9 @@ fn put_aside(directory: &dyn Directory, place: &[u8], fingerprint: Fingerprint) 
         Renamed::Done | Renamed::Missing => Ok(()),
         Renamed::Taken => Err(Error::new(ErrorKind::Unavailable, "what was told before can't be put aside")),
         Renamed::OtherDisk => Err(Error::internal("a file's own folder is on another disk")),
+        Renamed::Refused(why) => {
+            Err(Error::new(ErrorKind::Denied, "what was told before can't be put aside").because(why))
+        }
         Renamed::Forbidden(why) => Err(Error::new(ErrorKind::Denied, super::claim::FORBIDDEN).because(why)),
     }
 }
