@@ -344,11 +344,13 @@ impl<'a> Judge<'a> {
         let key = &candidate.waits_as;
         let now = self.look.clock.tick();
         let first_tick = self.room.get(key).filter(|w| agree(&w.tuple, &candidate.tuple)).map_or(now, |w| w.first_tick);
+        // That it is untold must be known when it is looked at alone.
+        let known = candidate.remembered.or(candidate.is_untold.then_some(candidate.tuple));
         match reading {
             Reading::Whole(whole) => match self.flaw(&candidate, &whole) {
                 Some(why) => {
                     self.wait(key, candidate.tuple, first_tick, why);
-                    self.room.note(key, candidate.from, candidate.remembered);
+                    self.room.note(key, candidate.from, known);
                     Ok(Concluded::default())
                 }
                 None => self.whole(candidate, *whole),
@@ -357,7 +359,7 @@ impl<'a> Judge<'a> {
                 match self.directory.look(key.as_bytes())?.filter(|found| found.shape == Shape::File) {
                     Some(found) => {
                         self.wait(key, found.tuple, now, Why::Changing);
-                        self.room.note(key, candidate.from, candidate.remembered);
+                        self.room.note(key, candidate.from, known);
                     }
                     None => self.room.leave(key),
                 }

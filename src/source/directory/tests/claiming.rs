@@ -3,6 +3,7 @@
 use crate::change::Fingerprint;
 use crate::setting::{Interval, Template};
 use crate::source::directory::testing::{RemotePlay, Tells};
+use crate::source::settings::AfterAction;
 use crate::source::{Acted, Action, ActionOrder, Patience};
 
 const NOTHING: [&str; 0] = [];
@@ -284,4 +285,57 @@ fn a_kept_file_whose_row_was_pruned_is_in_nobodys_way() {
     assert_eq!(play.told(), NOTHING);
     assert_eq!(play.server().files[b"work/a".as_slice()].0, b"second");
     play.assert_idle();
+}
+
+#[test]
+fn a_claimed_version_that_changed_while_it_was_read_is_no_earlier_one_when_it_is_visited() {
+    let mut play = RemotePlay::at("2026-05-03T12:00:00Z", Tells::Minute).claiming();
+    play.write("a", "same");
+    assert_eq!(play.told(), ["created a 1"]);
+    let first = order(&play, "a", Action::Delete);
+    assert_eq!(play.tracker.act(&play.remote, &first).expect("done"), Acted::Done(None));
+    play.write("a", "same");
+    play.ledger.fail_at = Some(play.ledger.commits + 2);
+    assert!(play.try_poll().is_err());
+    assert_eq!(play.paths(), ["work/a"]);
+    play.restart();
+    play.server().garbled = 1;
+    assert_eq!(play.told(), NOTHING);
+    play.visit().expect("the look ends well");
+    assert_eq!(play.taken(), ["created a 2"]);
+    play.poll();
+    assert_eq!(play.taken(), NOTHING);
+}
+
+#[test]
+fn an_after_action_that_is_killed_anywhere_takes_away_its_own_version_alone() {
+    for tells in [Tells::Second, Tells::Minute] {
+        for action in [Action::Delete, Action::Move(b"done/a".to_vec())] {
+            for steps in 0.. {
+                let done = Template::parse("done", &[]).expect("a template");
+                let play = RemotePlay::at("2026-05-03T12:00:00Z", tells).claiming();
+                let mut play = play.with(|settings| settings.on_delivered = AfterAction::Move(done));
+                play.write("a", "first");
+                play.poll();
+                let first = order(&play, "a", action.clone());
+                play.advance(1);
+                play.write("a", "other");
+                play.poll();
+                let ended = play.killed_after(steps, |play| drop(play.tracker.act(&play.remote, &first)));
+                play.poll();
+                let acted = play.tracker.act(&play.remote, &first).expect("acted");
+                // What was carried out and not noted finds the other version where its own was.
+                let is_fine = matches!(acted, Acted::Done(_) | Acted::OtherVersion);
+                assert!(is_fine, "{tells:?} {action:?}, killed after {steps}: {acted:?}");
+                play.advance(600);
+                play.poll();
+                assert_eq!(play.taken(), ["created a 1", "created a 2"], "{tells:?} {action:?}, killed after {steps}");
+                assert_eq!(play.server().files[b"work/a".as_slice()].0, b"other");
+                assert_eq!(play.paths().len(), if action == Action::Delete { 1 } else { 2 });
+                if ended {
+                    break;
+                }
+            }
+        }
+    }
 }
