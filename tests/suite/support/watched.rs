@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use highwater::change::{Decision, Fingerprint, Key, Kind, Known, Policy, Sight, decide};
-use highwater::clock::{Stop, SystemClock};
+use highwater::clock::{Clock, ManualClock, Stop, SystemClock};
 use highwater::error::{Error, Result};
 use highwater::event::SpoolWriter;
 use highwater::source::{
@@ -28,6 +28,8 @@ pub struct FileLedger {
     segments: BTreeMap<Vec<u8>, BTreeMap<i64, Vec<u8>>>,
     pub told: Vec<Told>,
     pub refused: Vec<(Key, String)>,
+    /// The time, where it is not the machine's.
+    pub clock: Option<Arc<ManualClock>>,
 }
 
 impl FileLedger {
@@ -38,6 +40,8 @@ impl FileLedger {
 
     /// One look that `stop` may end.
     pub fn poll_until(&mut self, source: &mut dyn Source, stop: &Stop) -> Result<Looked> {
+        let (machine, own) = (SystemClock::new(), self.clock.clone());
+        let clock = own.as_deref().map_or(&machine as &dyn Clock, |own| own);
         let look = Look {
             scope: Scope::Everything,
             first: self.cursor.is_none(),
@@ -45,7 +49,7 @@ impl FileLedger {
             accepted: Accepted::default(),
             max_new: None,
             patience: Patience::Return,
-            clock: &SystemClock::new(),
+            clock,
             stop,
             progress: &NoProgress,
         };
