@@ -6,6 +6,7 @@ mod conformance;
 mod crashing;
 mod delivered;
 mod doctor;
+mod endless;
 mod faults;
 mod replies;
 mod taking_away;

@@ -2,9 +2,11 @@
 //! and never taken for something else.
 
 use std::io::Write;
+use std::net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpStream};
 use std::time::{Duration, Instant};
 
 use highwater::error::ErrorKind;
+use highwater::setting::Interval;
 use highwater::source::directory::place::{Directory, Renamed};
 
 use crate::support::ftp::faulty::{FEATURES, FaultyServer, OLD};
@@ -111,4 +113,45 @@ fn a_peer_that_vanished_without_a_word_costs_one_deadline_and_no_error() {
     assert_eq!(names(&directory, ""), ["a", "b"]);
     assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
     assert_eq!(server.sessions(), 2);
+}
+
+#[test]
+fn a_host_that_takes_no_connection_costs_the_deadline_for_connecting() {
+    use rustix::net::{AddressFamily, SocketType, bind, getsockname, listen, socket};
+    let full = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+    bind(&full, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0)).expect("bound");
+    listen(&full, 0).expect("listens");
+    let address = SocketAddr::try_from(getsockname(&full).expect("bound")).expect("an address");
+    // Nobody accepts: what does not fit into the queue is not answered at all.
+    let begun: Vec<_> =
+        (0..8).map_while(|_| TcpStream::connect_timeout(&address, Duration::from_millis(300)).ok()).collect();
+    assert!(begun.len() < 8, "the queue is full");
+    let mut settings = crate::support::ftp::settings(address.port(), "partner", "secret", "/in");
+    settings.server.timeout.connect = Interval::from_millis(700);
+    let error = opened(&settings).arrive().expect_err("no answer");
+    assert_eq!(error.kind(), ErrorKind::TimedOut, "{error}");
+    assert!(error.to_string().contains(&format!("connect to 127.0.0.1:{}", address.port())), "{error}");
+}
+
+#[test]
+fn commands_of_the_login_are_sent_once_a_session_and_one_that_is_refused_is_named() {
+    let server = FaultyServer::start(FEATURES, FILES, |talk, verb, argument| {
+        let known = verb == "SITE";
+        if known {
+            talk.say(if argument == "NAMEFMT 1" { "250 ok" } else { "501 unknown" });
+        }
+        known
+    });
+    let mut settings = server.settings();
+    settings.login = vec!["SITE NAMEFMT 1".into()];
+    let directory = arrived(&settings);
+    assert_eq!(names(&directory, ""), ["a", "b"]);
+    assert_eq!(fetch(&directory, "a").expect("fetched").as_deref(), Some(&b"AAAA"[..]));
+    let heard = server.heard();
+    let at = |line: &str| heard.iter().position(|heard| heard == line).unwrap_or_else(|| panic!("{line}: {heard:?}"));
+    assert!(at("PASS secret") < at("SITE NAMEFMT 1") && at("SITE NAMEFMT 1") < at("MLSD"), "{heard:?}");
+    assert_eq!(server.count("SITE"), 1);
+    settings.login = vec!["SITE NAMEFMT 7".into()];
+    let error = opened(&settings).arrive().expect_err("refused").to_string();
+    assert!(error.contains("SITE NAMEFMT 7") && error.contains("501 unknown"), "{error}");
 }
