@@ -108,11 +108,15 @@ fn fetching(options: &Options, start: Start, sizes: &Sizes) -> Result<()> {
         Job::floor(&["hash", path])?.run(&options.dir.join("warm.log"))?;
         for connections in CONNECTIONS {
             let server = start(&files)?;
-            let what = format!("{}: {count} x {} KiB, {connections} at once", server.reached.label, bytes >> 10);
+            let what = format!("{}: {count} x {}, {connections} at once", server.reached.label, size(bytes));
             fetched(options, &server.reached, connections, count, &what)?;
         }
     }
     Ok(())
+}
+
+fn size(bytes: u64) -> String {
+    if bytes < 1 << 20 { format!("{} KiB", bytes >> 10) } else { format!("{} MiB", bytes >> 20) }
 }
 
 fn fetched(options: &Options, reached: &Reached, connections: u64, count: u64, label: &str) -> Result<()> {

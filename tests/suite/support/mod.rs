@@ -1,5 +1,6 @@
 //! What the tests share: running the binary, receivers, servers. Waiting is for conditions, never for time.
 
+#[allow(dead_code)]
 pub mod accounts;
 #[allow(dead_code)]
 pub mod certificates;
@@ -15,7 +16,8 @@ pub mod ledger;
 pub mod postgres;
 #[allow(dead_code)]
 pub mod receiver;
-
+#[allow(dead_code)]
+pub mod rows;
 #[allow(dead_code)]
 pub mod scripted_sftp;
 #[allow(dead_code)]

@@ -1,6 +1,5 @@
 //! FTP servers for tests: the real ones, and one of our own that does what real ones won't.
 
-pub mod account;
 pub mod faulty;
 pub mod real;
 
@@ -16,7 +15,7 @@ use highwater::source::settings::{
     Verify,
 };
 
-pub use account::Counting;
+use super::accounts::Counting;
 
 /// Settings as an absent configuration gives them, for a server on this machine.
 pub fn settings(port: u16, user: &str, password: &str, path: &str) -> FtpSettings {
