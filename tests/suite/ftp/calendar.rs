@@ -9,7 +9,7 @@ use highwater::setting::SourceName;
 use highwater::source::directory::ftp::FtpSource;
 use jiff::tz::TimeZone;
 
-use crate::support::accounts::Counting;
+use crate::support::ftp::Counting;
 use crate::support::ftp::faulty::{FaultyServer, OLD};
 use crate::support::watched::FileLedger;
 

@@ -9,10 +9,9 @@ use highwater::source::directory::ftp::FtpSource;
 use highwater::source::settings::{AfterAction, FtpSettings, ProxyKind, ProxySettings};
 use highwater::source::{Finding, Source, Verdict};
 
-use crate::support::accounts::Counting;
 use crate::support::ftp::faulty::{FEATURES, FaultyServer};
 use crate::support::ftp::real::{ALL, FtpServer, Kind, Tls};
-use crate::support::ftp::{arrived, fetch, names};
+use crate::support::ftp::{Counting, arrived, fetch, names};
 
 fn source(settings: &FtpSettings) -> FtpSource {
     FtpSource::new(&SourceName::new("orders"), settings, None, Arc::new(Counting::default())).expect("settings")

@@ -13,9 +13,8 @@ use highwater::source::directory::ftp::FtpDirectory;
 use highwater::source::directory::place::{Directory, Listing, Renamed};
 use highwater::source::settings::FtpListing;
 
-use crate::support::accounts::Counting;
 use crate::support::ftp::faulty::{FEATURES, FaultyServer, OLD, Talk};
-use crate::support::ftp::{arrived, fetch, list, names, opened};
+use crate::support::ftp::{Counting, arrived, fetch, list, names, opened};
 
 const FILES: &[(&str, &[u8])] = &[("a", b"AAAA"), ("b", b"BB")];
 
@@ -384,7 +383,7 @@ fn a_wrong_password_is_never_tried_a_third_time() {
             assert_eq!(directory.arrive().expect_err("refused").kind(), ErrorKind::Denied);
         }
     }
-    assert_eq!((server.count("PASS"), accounts.refused_times("secret")), (2, 2));
+    assert_eq!((server.count("PASS"), accounts.refused("secret")), (2, 2));
     assert_eq!(accounts.accounts(), [format!("ftp://partner@127.0.0.1:{}", server.port)]);
 }
 
@@ -405,7 +404,7 @@ fn while_passwords_rotate_the_second_is_tried_after_the_first_was_refused() {
     directory.arrive().expect("the second password is good");
     let passwords: Vec<String> = server.heard().into_iter().filter(|line| line.starts_with("PASS")).collect();
     assert_eq!(passwords, ["PASS new", "PASS secret"]);
-    assert_eq!((accounts.refused_times("new"), accounts.refused_times("secret")), (1, 0));
+    assert_eq!((accounts.refused("new"), accounts.refused("secret")), (1, 0));
 }
 
 #[test]
@@ -426,7 +425,7 @@ fn a_login_that_was_not_judged_does_not_count() {
         for _ in 0..3 {
             assert_eq!(directory.arrive().expect_err("not now").kind(), ErrorKind::Unavailable, "{answer}");
         }
-        assert_eq!((accounts.refused_times("secret"), server.count("PASS")), (0, 3));
+        assert_eq!((accounts.refused("secret"), server.count("PASS")), (0, 3));
     }
 }
 

@@ -13,11 +13,10 @@ use highwater::source::settings::{HostKey, SftpSettings};
 use highwater::source::{Acted, Action, ActionOrder, Source, Verdict};
 use russh::{MethodKind, Preferred, cipher, kex, mac};
 
-use crate::support::accounts::Counting;
 use crate::support::scripted_sftp::{Fault, Script, Scripted};
 use crate::support::sftp::{settings, source, source_of};
 use crate::support::wait_until;
-use crate::support::watched::FileLedger;
+use crate::support::watched::{FileLedger, OpenAccounts};
 
 const FILES: &[(&[u8], &[u8])] = &[(b"a.csv", b"content of a"), (b"b.csv", b"")];
 
@@ -43,7 +42,7 @@ fn poll(server: &Scripted) -> (FileLedger, Result<highwater::source::Looked, Err
 fn a_password_logs_in_and_is_told_to_the_accounts() {
     for methods in [vec![MethodKind::Password], vec![MethodKind::KeyboardInteractive]] {
         let server = Scripted::start(Script { methods, ..Script::default() }, FILES);
-        let accounts = Arc::new(Counting::default());
+        let accounts = Arc::new(OpenAccounts::default());
         let mut settings = at(&server, &["good"]);
         settings.server.connections = 1;
         let mut ledger = FileLedger::default();
@@ -58,7 +57,7 @@ fn a_refused_password_is_sent_once_and_counted_even_when_the_server_just_hangs_u
     for closes_at_refusal in [false, true] {
         let script = Script { closes_at_refusal, ..Script::default() };
         let server = Scripted::start(script, FILES);
-        let accounts = Arc::new(Counting::default());
+        let accounts = Arc::new(OpenAccounts::default());
         let error = source_of(&at(&server, &["bad"]), Arc::clone(&accounts)).probe().expect_err("refused");
         assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
         assert!(error.to_string().contains("the server refused user partner: tried password"), "{error}");
@@ -72,7 +71,7 @@ fn a_refused_password_is_sent_once_and_counted_even_when_the_server_just_hangs_u
 fn a_question_that_is_asked_again_is_not_answered_with_the_same_password() {
     let methods = vec![MethodKind::KeyboardInteractive];
     let server = Scripted::start(Script { methods, asks_again: true, ..Script::default() }, FILES);
-    let accounts = Arc::new(Counting::default());
+    let accounts = Arc::new(OpenAccounts::default());
     let error = source_of(&at(&server, &["bad"]), Arc::clone(&accounts)).probe().expect_err("refused");
     assert_eq!(error.kind(), ErrorKind::Denied, "{error}");
     assert!(error.to_string().contains("asked again after the password"), "{error}");
@@ -83,7 +82,7 @@ fn a_question_that_is_asked_again_is_not_answered_with_the_same_password() {
 #[test]
 fn a_password_the_accounts_bar_is_never_sent() {
     let server = Scripted::start(Script::default(), FILES);
-    let accounts = Arc::new(Counting::barring("bad"));
+    let accounts = Arc::new(OpenAccounts::barring("bad"));
     let error = source_of(&at(&server, &["bad"]), accounts).probe().expect_err("barred");
     assert_eq!(error.kind(), ErrorKind::Denied);
     assert!(error.to_string().contains("refused twice; resume ends it"), "{error}");
@@ -128,7 +127,7 @@ fn a_good_password_is_refused_once_at_most_by_a_server_that_allows_no_further_lo
         let files = (0..40).map(|number| (format!("{round} {number}").into_bytes(), vec![round; 20_000]));
         server.held.files.lock().expect("no panic").extend(files);
     };
-    let accounts = Arc::new(Counting::default());
+    let accounts = Arc::new(OpenAccounts::default());
     let mut settings = at(&server, &["good"]);
     settings.server.connections = 8;
     let mut partner = source_of(&settings, Arc::clone(&accounts));

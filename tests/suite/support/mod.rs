@@ -1,6 +1,5 @@
 //! What the tests share: running the binary, receivers, servers. Waiting is for conditions, never for time.
 
-#[allow(dead_code)]
 pub mod accounts;
 #[allow(dead_code)]
 pub mod certificates;

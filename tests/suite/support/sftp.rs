@@ -7,8 +7,8 @@ use highwater::setting::{Interval, SourceName};
 use highwater::source::directory::SftpSource;
 use highwater::source::settings::{DirectorySettings, HostKey, Identity, RemoteTimeouts, ServerSettings, SftpSettings};
 
-use super::accounts::Counting;
 use super::postgres::RUNTIME;
+use super::watched::OpenAccounts;
 
 /// Settings with the documented defaults, but ready on sight.
 pub fn settings(port: u16, user: &str, path: &str, host_key: HostKey) -> SftpSettings {
@@ -45,7 +45,7 @@ pub fn source(settings: &SftpSettings) -> SftpSource {
 }
 
 /// A source whose logins are counted.
-pub fn source_of(settings: &SftpSettings, accounts: Arc<Counting>) -> SftpSource {
+pub fn source_of(settings: &SftpSettings, accounts: Arc<OpenAccounts>) -> SftpSource {
     SftpSource::new(&SourceName::new("partner"), settings, None, accounts, RUNTIME.handle().clone())
         .expect("valid settings")
 }

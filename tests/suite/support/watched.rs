@@ -2,14 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use highwater::change::{Decision, Fingerprint, Key, Kind, Known, Policy, Sight, decide};
 use highwater::clock::{Clock, ManualClock, Stop, SystemClock};
 use highwater::error::{Error, Result};
 use highwater::event::SpoolWriter;
 use highwater::source::{
-    Accepted, Block, Ledger, Look, Looked, NoProgress, Page, Patience, Scope, SegmentWrite, Source,
+    Accepted, Accounts, Block, Ledger, Look, Looked, NoProgress, Page, Patience, Scope, SegmentWrite, Source,
 };
 
 use super::rows;
@@ -145,5 +145,51 @@ impl Ledger for FileLedger {
             self.cursor = Some(cursor);
         }
         Ok(())
+    }
+}
+
+/// Accounts that let every login be tried, and keep what was.
+#[derive(Debug, Default)]
+pub struct OpenAccounts {
+    said: Mutex<Vec<String>>,
+    barred: Option<String>,
+}
+
+impl OpenAccounts {
+    /// Accounts that let no attempt with this secret be made.
+    pub fn barring(secret: &str) -> Self {
+        Self { barred: Some(secret.to_owned()), ..Self::default() }
+    }
+
+    /// `attempt user`, `accepted user` and so on, in order; the secret behind.
+    pub fn said(&self) -> Vec<String> {
+        self.said.lock().expect("no test panics here").clone()
+    }
+
+    fn say(&self, what: &str, secret: &[u8]) {
+        let line = format!("{what} {}", String::from_utf8_lossy(secret));
+        self.said.lock().expect("no test panics here").push(line);
+    }
+}
+
+impl Accounts for OpenAccounts {
+    fn attempt(&self, _: &str, secret: &[u8]) -> Result<()> {
+        if self.barred.as_deref().is_some_and(|barred| barred.as_bytes() == secret) {
+            return Err(Error::new(highwater::error::ErrorKind::Denied, "refused twice; resume ends it"));
+        }
+        self.say("attempt", secret);
+        Ok(())
+    }
+
+    fn accepted(&self, _: &str, secret: &[u8]) {
+        self.say("accepted", secret);
+    }
+
+    fn unanswered(&self, _: &str, secret: &[u8]) {
+        self.say("unanswered", secret);
+    }
+
+    fn refused(&self, _: &str, secret: &[u8]) {
+        self.say("refused", secret);
     }
 }

@@ -10,7 +10,7 @@ use highwater::source::table::PostgresSource;
 
 use super::conformance::{Place, conformance_suite};
 use super::{Bench, query, table};
-use crate::support::accounts::Counting;
+use crate::support::accounts::Unguarded;
 use crate::support::postgres::{Database, RUNTIME, Server, database};
 
 conformance_suite!(new_place());
@@ -29,8 +29,7 @@ pub fn settings(address: &str, table: &TableSettings) -> PostgresSettings {
 
 /// A source with these settings.
 pub fn source(settings: &PostgresSettings) -> Box<dyn Source> {
-    let source =
-        PostgresSource::new(&SourceName::new("erp"), settings, RUNTIME.handle().clone(), Arc::<Counting>::default());
+    let source = PostgresSource::new(&SourceName::new("erp"), settings, RUNTIME.handle().clone(), Arc::new(Unguarded));
     Box::new(source.expect("a source"))
 }
 

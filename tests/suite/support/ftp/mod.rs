@@ -1,5 +1,6 @@
 //! FTP servers for tests: the real ones, and one of our own that does what real ones won't.
 
+pub mod account;
 pub mod faulty;
 pub mod real;
 
@@ -15,7 +16,7 @@ use highwater::source::settings::{
     Verify,
 };
 
-use super::accounts::Counting;
+pub use account::Counting;
 
 /// Settings as an absent configuration gives them, for a server on this machine.
 pub fn settings(port: u16, user: &str, password: &str, path: &str) -> FtpSettings {
