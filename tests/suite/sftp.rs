@@ -5,3 +5,4 @@ mod logins;
 mod openssh;
 mod program;
 mod scripted;
+mod sharing;
