@@ -207,9 +207,10 @@ fn a_wrong_password_reaches_the_server_twice_over_restarts_and_sources_of_the_ac
         let said = highwater.run(command).code(3);
         assert!(!format!("{}{}", said.stdout, said.stderr).contains("hunter2"), "{command:?}");
     }
-    assert_eq!(server.count("PASS"), 2);
+    assert_eq!((server.count("PASS"), server.sessions()), (2, 2), "a held account's server is not even called");
     let said = highwater.run(&["once"]).code(3);
     assert!(format!("{}{}", said.stdout, said.stderr).contains("auth_refused"), "{}", said.stderr);
+    assert_eq!(server.sessions(), 2);
     // Another secret is another matter, for both.
     highwater.set_env("FTP_PASSWORD", "secret");
     highwater.run(&["once"]).code(0);

@@ -173,10 +173,15 @@ impl OpenAccounts {
 }
 
 impl Accounts for OpenAccounts {
-    fn attempt(&self, _: &str, secret: &[u8]) -> Result<()> {
+    fn check(&self, _: &str, secret: &[u8]) -> Result<()> {
         if self.barred.as_deref().is_some_and(|barred| barred.as_bytes() == secret) {
             return Err(Error::new(highwater::error::ErrorKind::Denied, "refused twice; resume ends it"));
         }
+        Ok(())
+    }
+
+    fn attempt(&self, account: &str, secret: &[u8], _: &Stop) -> Result<()> {
+        self.check(account, secret)?;
         self.say("attempt", secret);
         Ok(())
     }
