@@ -102,7 +102,7 @@ impl Batch {
                 page.forget.push(entry.key.clone());
             }
             // What is only remembered and need not be is passed over.
-            let needless = terms.silent && settled && !terms.tracks_keys;
+            let needless = matches!(entry.sight, Sight::Seen(_)) && settled && !terms.tracks_keys;
             if !needless && is_news(&entry, known, terms, refusals) {
                 page.entries.push(entry);
             }
@@ -153,7 +153,7 @@ pub fn duplicate(key: &str, table: &str) -> Hold {
 fn entry(row: &Row, terms: &Terms) -> Entry {
     let key = Key::from(row.key.as_slice());
     let sight = match (&row.problem, version(row, terms)) {
-        (None, Ok(version)) if terms.silent => Sight::Seen(Box::new(version)),
+        (None, Ok(version)) if terms.silent || row.quiet => Sight::Seen(Box::new(version)),
         (None, Ok(version)) => Sight::Version(Box::new(version)),
         (Some(reason), _) => Sight::Refused { reason: reason.clone(), tuple: None },
         (None, Err(error)) => Sight::Refused { reason: format!("its values are no valid JSON: {error}"), tuple: None },

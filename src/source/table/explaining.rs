@@ -14,6 +14,7 @@ impl<T: Table> TableSource<T> {
         let mut lines = vec![format!("connected: {server}")];
         self.test_round_trip()?;
         lines.push(match self.newest()? {
+            None if self.settings.watermark.is_empty() => format!("{table} is read without a watermark"),
             Some(newest) => format!("newest watermark of {table}: {}", newest.join(", ")),
             None => format!("{table} has no row with a watermark yet"),
         });

@@ -94,7 +94,7 @@ impl<T: Table> TableSource<T> {
     }
 
     /// Whether this pass looks for remembered rows that are there no longer.
-    fn is_time_to_forget(&self, look: &Look<'_>, terms: &Terms) -> bool {
+    pub(super) fn is_time_to_forget(&self, look: &Look<'_>, terms: &Terms) -> bool {
         let recent = self.forgot.is_some_and(|at| look.clock.tick().saturating_sub(at) < FORGET_AGAIN);
         terms.may_know && !terms.tracks_keys && !recent
     }
