@@ -162,7 +162,10 @@ impl Shape {
     pub fn watermark_of(&self, key: &Values) -> Statement {
         let mut statement = Statement::default();
         let equal = self.compare(&self.key, "=", key, &mut statement);
-        let texts = list(self.watermark.iter().map(|c| c.as_text.clone()));
+        let mut texts = list(self.watermark.iter().map(|c| c.as_text.clone()));
+        if texts.is_empty() {
+            texts = self.dialect.text_of("1");
+        }
         statement.sql = self.select(&texts, &format!(" WHERE {equal}"), Some(2));
         statement
     }
@@ -204,7 +207,13 @@ impl Shape {
     }
 
     /// Compares columns with values, as a tuple; `operator` is one of `= < <= > >=`.
-    pub(super) fn compare(&self, columns: &[Column], operator: &str, values: &Values, statement: &mut Statement) -> String {
+    pub(super) fn compare(
+        &self,
+        columns: &[Column],
+        operator: &str,
+        values: &Values,
+        statement: &mut Statement,
+    ) -> String {
         if columns.len() == 1 || self.dialect.tuples {
             let left = list(columns.iter().map(|c| c.ordered.clone()));
             let right = self.tuple(columns, values, statement);

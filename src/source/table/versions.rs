@@ -59,6 +59,8 @@ pub struct Horizon {
     pub xmax: u64,
     /// Which file holds the table: another one means that it was rewritten.
     pub file: Option<String>,
+    /// The table and those below it (partitions), by number, sorted.
+    pub members: Vec<u32>,
 }
 
 /// Which rows to read, and how to flag them.
@@ -68,6 +70,8 @@ pub struct VersionSpan {
     pub since: Option<u64>,
     /// Only rows beyond this watermark, or without one.
     pub coarse: Option<String>,
+    /// Of these tables all rows, whenever they were written.
+    pub fresh: Vec<u32>,
     /// Only rows with keys behind this one.
     pub after: Option<Values>,
     /// Rows written before this transaction are flagged as settled.
@@ -96,6 +100,10 @@ pub struct Versions {
     /// The file that held the table.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub file: Option<String>,
+    /// The table and those below it, as far as all their rows were read: another table that takes the name, or a partition
+    /// that is attached, brings rows that were written long ago.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub members: Vec<u32>,
     /// The pass that is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pass: Option<VersionsPass>,
@@ -112,6 +120,9 @@ pub struct VersionsPass {
     /// In a pass over the window: the watermark beyond which it looks.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coarse: Option<String>,
+    /// Tables of which it reads all rows.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fresh: Vec<u32>,
     /// Rows not beyond this watermark are only remembered: `start = VALUE`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub floor: Option<Values>,
@@ -149,6 +160,8 @@ pub struct Durable {
     pub since: u64,
     /// When it was first seen, by the monotonic clock.
     pub at: Duration,
+    /// Whether it says something of members that does not hold any more.
+    pub is_stale: bool,
 }
 
 impl Versions {
@@ -164,6 +177,18 @@ impl Versions {
     /// The transaction from which a pass over the window goes on.
     pub fn since(&self) -> u64 {
         self.since_window.max(self.since_all).unwrap_or(0)
+    }
+
+    /// Drops members that are gone, so that they are noticed when they come back; whether there were any.
+    pub fn drop_members(&mut self, horizon: &Horizon) -> bool {
+        let before = self.members.len();
+        self.members.retain(|member| horizon.members.contains(member));
+        self.members.len() < before
+    }
+
+    /// Members whose rows were never read as a whole.
+    pub fn fresh(&self, horizon: &Horizon) -> Vec<u32> {
+        horizon.members.iter().copied().filter(|member| !self.members.contains(member)).collect()
     }
 
     /// Whether the cursor is beyond anything this database has done: it was restored, or is another one.
@@ -183,6 +208,9 @@ impl Versions {
     /// `pass` went through all its rows.
     pub fn finish(&mut self, pass: &VersionsPass, now: Moment) {
         self.pass = None;
+        self.members.extend(&pass.fresh);
+        self.members.sort_unstable();
+        self.members.dedup();
         self.since_window = Some(pass.x);
         if pass.coarse.is_none() {
             self.since_all = Some(pass.x);
@@ -195,9 +223,8 @@ impl Versions {
     fn is_all_due(&self, now: Moment) -> bool {
         let at = Timestamp::from_millis(self.at_all_ms);
         let by_wall = at > now.wall || now.wall.since(at) >= ALL_AGAIN;
-        let by_tick = self
-            .all_tick_ms
-            .is_some_and(|tick| now.tick.saturating_sub(Duration::from_millis(tick)) >= ALL_AGAIN);
+        let by_tick =
+            self.all_tick_ms.is_some_and(|tick| now.tick.saturating_sub(Duration::from_millis(tick)) >= ALL_AGAIN);
         by_wall || by_tick
     }
 }
@@ -208,6 +235,7 @@ impl VersionsPass {
         VersionSpan {
             since: self.since,
             coarse: self.coarse.clone(),
+            fresh: if self.since.is_some() { self.fresh.clone() } else { Vec::new() },
             after: self.position.clone(),
             settled,
             floor: self.floor.clone().map(|at| Edge { at, ties: self.floor_ties }),
@@ -227,14 +255,14 @@ impl Durable {
     /// Takes note of the durable cursor.
     pub fn note(&mut self, text: Option<&str>, since: u64, now: Moment) {
         if self.text.as_deref() != text {
-            *self = Self { text: text.map(str::to_owned), since, at: now.tick };
+            *self = Self { text: text.map(str::to_owned), since, at: now.tick, is_stale: false };
         }
     }
 
     /// Whether the cursor in memory is so far ahead that it must be written.
     pub fn is_left_behind(&self, since: u64, now: Moment) -> bool {
         let ahead = since.saturating_sub(self.since);
-        ahead > AHEAD_MAX || (ahead > 0 && now.tick.saturating_sub(self.at) >= AHEAD_FOR)
+        self.is_stale || ahead > AHEAD_MAX || (ahead > 0 && now.tick.saturating_sub(self.at) >= AHEAD_FOR)
     }
 }
 
@@ -252,7 +280,7 @@ mod tests {
     }
 
     fn horizon(xmin: u64, xmax: u64) -> Horizon {
-        Horizon { xmin, xmax, file: None }
+        Horizon { xmin, xmax, ..Horizon::default() }
     }
 
     fn looked(x: u64, coarse: Option<&str>, from: &Versions, secs: u64) -> Versions {
@@ -314,6 +342,21 @@ mod tests {
         let of = |xmax| horizon(0, xmax).is_comparable(1_000);
         assert!(of(1_000) && of(999 + (1 << 31)));
         assert!(!of(1_000 + (1 << 31)));
+    }
+
+    #[test]
+    fn a_member_that_comes_or_comes_back_is_read_as_a_whole() {
+        let of = |members: &[u32]| Horizon { members: members.to_vec(), ..Horizon::default() };
+        let mut versions = Versions::default();
+        let read = |versions: &mut Versions, fresh: Vec<u32>| {
+            versions.finish(&VersionsPass { fresh, ..VersionsPass::default() }, at(0));
+        };
+        let fresh = versions.fresh(&of(&[1, 2]));
+        read(&mut versions, fresh);
+        assert!(versions.fresh(&of(&[1, 2])).is_empty());
+        assert_eq!(versions.fresh(&of(&[1, 2, 3])), [3]);
+        assert!(versions.drop_members(&of(&[1])));
+        assert_eq!(versions.fresh(&of(&[1, 2])), [2]);
     }
 
     #[test]

@@ -59,12 +59,17 @@ impl<T: Table> TableSource<T> {
             return Ok(Planned::Hold(hold));
         }
         self.notice_rewrite(cursor, horizon);
-        let versions = cursor.versions.clone().unwrap_or_default();
-        if let Some(pass) = versions.pass {
-            return Ok(Planned::Pass(pass));
+        let versions = cursor.versions.get_or_insert_default();
+        if let Some(pass) = &versions.pass {
+            return Ok(Planned::Pass(pass.clone()));
         }
+        if versions.drop_members(horizon) {
+            self.durable.is_stale = true;
+        }
+        let (versions, fresh) = (versions.clone(), versions.fresh(horizon));
         let windowed = self.is_windowed()?;
-        let blank = VersionsPass { x: horizon.xmin, at_ms: now.wall.millis(), ..VersionsPass::default() };
+        let at_ms = now.wall.millis();
+        let blank = VersionsPass { x: horizon.xmin, at_ms, fresh, ..VersionsPass::default() };
         let pass = match versions.next(horizon, windowed, now) {
             Next::Nothing => return Ok(Planned::Nothing),
             Next::All if versions.since_all.is_none() => {
@@ -93,11 +98,11 @@ impl<T: Table> TableSource<T> {
     fn check_place(&mut self, cursor: &mut Cursor, horizon: &Horizon, look: &Look<'_>) -> Result<Option<Hold>> {
         let identity = self.table.shape().identity.clone();
         let elsewhere = database_of(&cursor.identity) != database_of(&identity);
-        let known = cursor.versions.is_some();
+        let known = cursor.versions.is_some() || cursor.safe.is_some();
         let beyond = versions_of(cursor).is_beyond(horizon);
         if !(known && (elsewhere || beyond)) {
             if cursor.identity != identity {
-                tracing::warn!(source = %self.name, "the table is another one than before; its rows are told as new ones");
+                tracing::warn!(source = %self.name, "the table is another one than before; all its rows are read");
                 cursor.identity = identity;
             }
             return Ok(None);
@@ -105,7 +110,8 @@ impl<T: Table> TableSource<T> {
         if look.accepted.place {
             tracing::warn!(source = %self.name, "the database is another one than before; what is there now is only remembered");
             *cursor = Cursor::new(self.table.shape());
-            let pass = VersionsPass { x: horizon.xmin, silent: true, ..VersionsPass::default() };
+            let fresh = horizon.members.clone();
+            let pass = VersionsPass { x: horizon.xmin, silent: true, fresh, ..VersionsPass::default() };
             cursor.versions = Some(Versions { pass: Some(pass), file: horizon.file.clone(), ..Versions::default() });
             return Ok(None);
         }
@@ -157,8 +163,8 @@ impl<T: Table> TableSource<T> {
     /// The cursor that `cursor NAME set VALUE` asks for: rows beyond the value are told.
     pub(super) fn versions_at(&mut self, text: &str) -> Result<Cursor> {
         let floor = Some(self.floor_written(text)?);
-        let x = self.by_version()?.horizon()?.xmin;
-        let pass = VersionsPass { x, floor, ..VersionsPass::default() };
+        let horizon = self.by_version()?.horizon()?;
+        let pass = VersionsPass { x: horizon.xmin, floor, fresh: horizon.members, ..VersionsPass::default() };
         let versions = Versions { pass: Some(pass), ..Versions::default() };
         Ok(Cursor { versions: Some(versions), ..Cursor::new(self.table.shape()) })
     }
@@ -281,8 +287,8 @@ impl<T: Table> TableSource<T> {
         (cursor.safe, cursor.ties, cursor.pass) = (None, false, None);
         cursor.marks.clear();
         cursor.versions = Some(versions);
-        let is_first = pass.since.is_none() || pass.silent;
-        if page.is_some() || under_way || is_first || durable.is_none() || self.durable.is_left_behind(since, now) {
+        let must = pass.since.is_none() || pass.silent || !pass.fresh.is_empty() || durable.is_none();
+        if page.is_some() || under_way || must || self.durable.is_left_behind(since, now) {
             durable = Some(cursor.to_text());
             let mut page = page.unwrap_or_default();
             page.cursor.clone_from(&durable);

@@ -153,7 +153,8 @@ fn an_index_serves_pages_and_its_absence_is_said() {
     place.run("CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, at INTEGER NOT NULL, name TEXT)");
     place.fill(1, 20_000, 1);
     place.run("ANALYZE item");
-    let settings = table("item", &["at"], &["id"]);
+    let settle = Settle::Overlap(Interval::from_secs(60));
+    let settings = TableSettings { settle, ..table("item", &["at"], &["id"]) };
     let lines = place.source(&settings).probe().expect("a probe").join("\n");
     assert!(lines.contains("no index serves the order (at, id)"), "{lines}");
     place.run("CREATE INDEX ON item (at); ANALYZE item");

@@ -109,7 +109,11 @@ impl Layout {
         let column = |part: &Part| column(&described[part.field], catalog);
         let is_clock =
             |part: &Part| matches!(fields[part.field].cell, Cell::Date | Cell::Timestamp | Cell::TimestampTz);
-        let resolution = if !watermark.is_empty() && watermark.iter().all(is_clock) { Resolution::Clock } else { Resolution::Unknown };
+        let resolution = if !watermark.is_empty() && watermark.iter().all(is_clock) {
+            Resolution::Clock
+        } else {
+            Resolution::Unknown
+        };
         let shape = Shape {
             from: Dialect::POSTGRES.from_clause(&settings.from),
             watermark: watermark.iter().map(column).collect(),

@@ -14,6 +14,10 @@ use crate::source::table::{Row, Table, Values};
 /// `settle = "auto"` where rows have no versions: how long commits are waited for.
 const OVERLAP: std::time::Duration = std::time::Duration::from_secs(60);
 
+/// The table and those below it, partitions or heirs.
+const BELOW: &str = "WITH RECURSIVE below(oid) AS (SELECT $1::text::regclass::oid \
+     UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN below b ON i.inhparent = b.oid)";
+
 /// What kind of relation rows come from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Relation {
@@ -52,15 +56,12 @@ impl PostgresTable {
     pub(super) fn relation(&self) -> Result<Relation> {
         let TableFrom::Table(name) = &self.settings.table.from else { return Ok(Relation::Other) };
         // Rows of foreign tables have no versions; they may hide below a partitioned table, or an inherited one.
-        let sql = "WITH RECURSIVE below(oid) AS ( \
-                     SELECT $1::text::regclass::oid \
-                     UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN below b ON i.inhparent = b.oid) \
-                   SELECT CASE WHEN NOT bool_and(c.relkind IN ('r', 'p', 'm') AND (c.relam = 0 OR a.amname = 'heap')) \
+        let sql = "SELECT CASE WHEN NOT bool_and(c.relkind IN ('r', 'p', 'm') AND (c.relam = 0 OR a.amname = 'heap')) \
                                OR NOT has_column_privilege($1::text::regclass, 'xmin', 'SELECT') THEN 'other' \
                           WHEN bool_or(c.relkind = 'm') THEN 'materialized' ELSE 'versioned' END::text \
                    FROM below b JOIN pg_catalog.pg_class c ON c.oid = b.oid \
                    LEFT JOIN pg_catalog.pg_am a ON a.oid = c.relam";
-        let answer = self.small(sql, &[&Dialect::POSTGRES.quoted_path(name)])?;
+        let answer = self.small(&format!("{BELOW} {sql}"), &[&Dialect::POSTGRES.quoted_path(name)])?;
         Ok(match answer.into_iter().flatten().flatten().next().as_deref() {
             Some("versioned") => Relation::Versioned,
             Some("materialized") => Relation::Materialized,
@@ -99,12 +100,16 @@ impl PostgresTable {
     fn horizon_now(&self) -> Result<Horizon> {
         // These functions are there in all versions; their ids are those of the newer ones.
         let sql = "SELECT txid_snapshot_xmin(s)::text, txid_snapshot_xmax(s)::text, \
-                     pg_catalog.pg_relation_filenode($1::text::regclass)::text \
+                     pg_catalog.pg_relation_filenode($1::text::regclass)::text, \
+                     (SELECT string_agg(oid::text, ',' ORDER BY oid) FROM below) \
                    FROM txid_current_snapshot() AS s";
-        let row = self.small(sql, &[&self.table_name()])?.into_iter().next().unwrap_or_default();
+        let row = self.small(&format!("{BELOW} {sql}"), &[&self.table_name()])?;
+        let row = row.into_iter().next().unwrap_or_default();
         let number = |at: usize| row.get(at).cloned().flatten().and_then(|text: String| text.parse::<u64>().ok());
+        let members = row.get(3).cloned().flatten().unwrap_or_default();
+        let members = members.split(',').filter_map(|text| text.parse().ok()).collect();
         match (number(0), number(1)) {
-            (Some(xmin), Some(xmax)) => Ok(Horizon { xmin, xmax, file: row.get(2).cloned().flatten() }),
+            (Some(xmin), Some(xmax)) => Ok(Horizon { xmin, xmax, file: row.get(2).cloned().flatten(), members }),
             _ => Err(Error::internal("PostgreSQL says no snapshot in which it answers")),
         }
     }
@@ -149,7 +154,8 @@ impl RowVersions for PostgresTable {
 
     fn count_versions(&mut self, span: &VersionSpan) -> Result<u64> {
         let mut statement = self.statement("1", span)?;
-        statement.sql = format!("SELECT count(*)::text FROM ({}) AS p (one, settled, quiet) WHERE quiet = 0", statement.sql);
+        statement.sql =
+            format!("SELECT count(*)::text FROM ({}) AS p (one, settled, quiet) WHERE quiet = 0", statement.sql);
         let parameters: Vec<&str> = statement.parameters.iter().map(String::as_str).collect();
         let answer = self.small(&statement.sql, &parameters)?;
         Ok(answer.into_iter().flatten().flatten().next().and_then(|text| text.parse().ok()).unwrap_or(0))
@@ -181,12 +187,18 @@ fn version_page(
     };
     let mut all: Vec<String> =
         shape.key.iter().filter(|c| c.nullable).map(|c| format!("{} IS NOT NULL", c.sql)).collect();
-    all.extend(since.map(|age| format!("age(t.xmin) BETWEEN 0 AND {age}")));
+    let mut changed: Vec<String> = Vec::new();
+    changed.extend(since.map(|age| format!("age(t.xmin) BETWEEN 0 AND {age}")));
     if let (Some(coarse), [column]) = (&span.coarse, shape.watermark.as_slice()) {
         let beyond = shape.compare(&shape.watermark, ">", &vec![coarse.clone()], &mut statement);
         let null = if column.nullable { format!(" OR {} IS NULL", column.sql) } else { String::new() };
-        all.push(format!("({beyond}{null})"));
+        changed.push(format!("({beyond}{null})"));
     }
+    if !changed.is_empty() && !span.fresh.is_empty() {
+        let fresh: Vec<String> = span.fresh.iter().map(u32::to_string).collect();
+        changed = vec![format!("({} OR t.tableoid IN ({}))", changed.join(" AND "), fresh.join(", "))];
+    }
+    all.extend(changed);
     if let Some(after) = &span.after {
         all.push(shape.compare(&shape.key, ">", after, &mut statement));
     }
