@@ -89,6 +89,7 @@ impl<T: Table> TableSource<T> {
             table: self.table_word(),
             tracks_keys: self.settings.track_keys,
             silent: pass.silent,
+            tells_unsettled: false,
             may_know: !ledger.knows_nothing(),
         }
     }

@@ -243,44 +243,24 @@ impl<T: Table> TableSource<T> {
     ) -> Result<Looked> {
         let terms = self.terms_by_version(&pass, ledger);
         let mut versions = versions_of(&cursor);
-        let settled = versions.settled_by(&pass);
-        let under_way = versions.pass.is_some();
+        let span = pass.span(versions.settled_by(&pass));
+        let resumed = versions.pass.is_some();
         let mut batch = Batch::default();
-        let gathers = pass.coarse.is_none() && !under_way && self.is_time_to_forget(look, &terms);
+        let gathers = pass.coarse.is_none() && !resumed && self.is_time_to_forget(look, &terms);
         batch.gathered = gathers.then(HashSet::new);
-        let mut run = Run { cursor: &mut cursor, pass: pass.clone(), terms: &terms, durable: None, held: None };
-        let mut span = pass.span(settled);
-        // A first load pages through the key's index, with a snapshot for each page: none is held open for hours.
-        let page = u64::from(self.settings.page.max(1));
-        let pages = pass.since.is_none() && self.by_version()?.has_key_index()?;
-        span.limit = pages.then_some(page);
-        loop {
-            let refusals = &mut self.refusals;
-            let versions = self.table.versions().ok_or_else(no_versions)?;
-            let streamed = versions.stream_versions(&span, look.stop, &mut |row: &Row| {
-                batch.take(row, &terms);
-                if batch.is_full() {
-                    run.commit(&mut batch, refusals, ledger)?;
-                    look.progress.advance(batch.seen, batch.seen, 0);
-                }
-                look.stop.check()
-            });
-            if let Some(hold) = run.held {
-                return Ok(Looked { hold: Some(hold), ..Looked::default() });
-            }
-            let (count, last) = streamed?;
-            if span.limit.is_none_or(|limit| count < limit) {
-                break;
-            }
-            span.after = last;
-            self.by_version()?.renew(look.stop)?;
+        let mut run = Run { cursor: &mut cursor, pass: pass.clone(), terms, batch, durable: None, held: None };
+        let streamed = self.stream_pages(&mut run, span, look, ledger);
+        let (mut batch, terms, committed) = (run.batch, run.terms, run.durable);
+        if let Some(hold) = run.held {
+            return Ok(Looked { hold: Some(hold), ..Looked::default() });
         }
-        let mut durable = run.durable.or_else(|| ledger.cursor().map(str::to_owned));
-        let under_way = under_way || run.cursor.versions.as_ref().is_some_and(|versions| versions.pass.is_some());
+        streamed?;
         let page = match batch.page(&terms, &mut self.refusals, ledger)? {
             Err(hold) => return Ok(Looked { hold: Some(hold), ..Looked::default() }),
             Ok(page) => page,
         };
+        let under_way = resumed || committed.is_some();
+        let mut durable = committed.or_else(|| ledger.cursor().map(str::to_owned));
         versions.finish(&pass, now);
         let since = versions.since();
         // Only rows by version are followed from here on.
@@ -304,11 +284,45 @@ impl<T: Table> TableSource<T> {
         Ok(Looked { complete: true, seen: batch.seen, ..Looked::default() })
     }
 
+    /// Streams the rows of a pass into pages; what is left over stays in the batch.
+    fn stream_pages(
+        &mut self,
+        run: &mut Run<'_>,
+        mut span: VersionSpan,
+        look: &Look<'_>,
+        ledger: &mut dyn Ledger,
+    ) -> Result<()> {
+        // A first load pages through the key's index, with a snapshot for each page: none is held open for hours. What is
+        // only to be remembered is what one snapshot shows.
+        let pages = run.pass.since.is_none() && !run.pass.silent && self.by_version()?.has_key_index()?;
+        span.limit = pages.then_some(u64::from(self.settings.page.max(1)));
+        run.terms.tells_unsettled = run.pass.position.is_some();
+        loop {
+            let refusals = &mut self.refusals;
+            let versions = self.table.versions().ok_or_else(no_versions)?;
+            let (count, last) = versions.stream_versions(&span, look.stop, &mut |row: &Row| {
+                run.batch.take(row, &run.terms);
+                if run.batch.is_full() {
+                    run.commit(refusals, ledger)?;
+                    look.progress.advance(run.batch.seen, run.batch.seen, 0);
+                }
+                look.stop.check()
+            })?;
+            if span.limit.is_none_or(|limit| count < limit) {
+                return Ok(());
+            }
+            span.after = last;
+            self.by_version()?.renew(look.stop)?;
+            run.terms.tells_unsettled = true;
+        }
+    }
+
     fn terms_by_version(&self, pass: &VersionsPass, ledger: &dyn Ledger) -> Terms {
         Terms {
             table: self.table_word(),
             tracks_keys: self.settings.track_keys,
             silent: pass.silent,
+            tells_unsettled: false,
             may_know: !ledger.knows_nothing(),
         }
     }
@@ -322,21 +336,17 @@ impl<T: Table> TableSource<T> {
 struct Run<'a> {
     cursor: &'a mut Cursor,
     pass: VersionsPass,
-    terms: &'a Terms,
+    terms: Terms,
+    batch: Batch,
     /// The cursor's text, once this pass has committed one.
     durable: Option<String>,
     held: Option<Hold>,
 }
 
 impl Run<'_> {
-    /// Commits what is in `batch`, with the position behind it.
-    fn commit(
-        &mut self,
-        batch: &mut Batch,
-        refusals: &mut super::batch::Refusals,
-        ledger: &mut dyn Ledger,
-    ) -> Result<()> {
-        let page = match batch.page(self.terms, refusals, ledger)? {
+    /// Commits what is in the batch, with the position behind it.
+    fn commit(&mut self, refusals: &mut super::batch::Refusals, ledger: &mut dyn Ledger) -> Result<()> {
+        let page = match self.batch.page(&self.terms, refusals, ledger)? {
             Err(hold) => {
                 self.held = Some(hold);
                 return Err(Error::internal("the pass ends at a key that occurs twice"));
@@ -348,7 +358,7 @@ impl Run<'_> {
             return Ok(());
         }
         let mut page = page.unwrap_or_default();
-        self.pass.position = batch.last.as_ref().map(|last| last.key.clone());
+        self.pass.position = self.batch.last.as_ref().map(|last| last.key.clone());
         self.cursor.versions.get_or_insert_default().pass = Some(self.pass.clone());
         self.durable = Some(self.cursor.to_text());
         page.cursor.clone_from(&self.durable);

@@ -157,6 +157,13 @@ impl Server {
         fs::remove_file(self.folder.join("keep")).expect("the mark");
     }
 
+    /// Moves the stopped server's transaction ids on by two epochs, 2^33.
+    pub fn skip_transactions(&self) {
+        let made = as_user("pg_resetwal").args(["-e", "2", "-D"]).arg(self.folder.join("data")).output();
+        let made = made.expect("pg_resetwal runs");
+        assert!(made.status.success(), "pg_resetwal: {}", String::from_utf8_lossy(&made.stderr));
+    }
+
     /// A new database.
     pub fn database(&self) -> Database {
         let name = format!("test_{}", DATABASES.fetch_add(1, Ordering::Relaxed));

@@ -185,14 +185,3 @@ fn the_brake_counts_what_is_new_and_not_what_is_read_again() {
     assert_eq!(bench.told_by_a_poll(), ["5", "6", "7", "8"]);
     long.run("ROLLBACK");
 }
-
-#[test]
-fn a_value_that_cannot_be_said_is_refused_and_the_rest_is_told() {
-    let place = place("bigint");
-    place.run("ALTER TABLE item ADD extra json");
-    place.run("INSERT INTO item VALUES (1, 1, 'a', '{}'), (2, 2, 'b', '{\"a\":1e400}'), (3, 3, 'c', '[1]')");
-    let mut bench = bench(&place);
-    bench.poll();
-    let keys = bench.ledger.take_keys();
-    assert!(keys.contains(&"1".to_owned()) && keys.contains(&"3".to_owned()), "{keys:?}");
-}
