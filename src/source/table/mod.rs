@@ -7,6 +7,7 @@
 //! - `statement`: the SQL all databases share, `dialect`: how each writes it; `json`, `calendar`: exact values
 //! - `local`: watermarks that are local times
 //! - `round`: one poll; `plan`: which pass it makes; `pass`: running it; `batch`: rows on their way to a page
+//! - `versions`: which pass by row version comes next (pure); `versions_pass`: running it
 //! - `explaining`: what `check` and `explain` say
 //! - `sqlite`, `postgres`: the adapters
 
@@ -24,6 +25,8 @@ mod round;
 mod settling;
 pub mod sqlite;
 mod statement;
+mod versions;
+mod versions_pass;
 
 use std::time::Duration;
 
@@ -34,6 +37,7 @@ pub use sqlite::SqliteSource;
 use crate::clock::Stop;
 use crate::error::Result;
 use statement::Shape;
+use versions::RowVersions;
 
 /// One value per column, each as the database's own text; none is NULL.
 pub type Values = Vec<String>;
@@ -95,6 +99,11 @@ pub trait Table: Send {
     fn bound(&mut self, newest: &Values) -> Result<Option<Values>> {
         let _ = newest;
         Ok(None)
+    }
+
+    /// What rows tell of the transactions that wrote them; `None` where they don't.
+    fn versions(&mut self) -> Option<&mut dyn RowVersions> {
+        None
     }
 
     /// Whether the order of a pass comes out of an index.
@@ -188,6 +197,8 @@ pub struct Row {
     pub row_json: String,
     /// Whether it lies at or below the next SAFE.
     pub settled: bool,
+    /// Whether it is only to be remembered.
+    pub quiet: bool,
     /// Why it can't become an event.
     pub problem: Option<String>,
 }
@@ -200,6 +211,7 @@ impl Row {
         self.watermark_json.clear();
         self.row_json.clear();
         self.settled = false;
+        self.quiet = false;
         self.problem = None;
     }
 }

@@ -1,4 +1,4 @@
-//! PostgreSQL tables: snapshots in REPEATABLE READ READ ONLY, values in binary, SAFE behind by an overlap.
+//! PostgreSQL tables: snapshots in REPEATABLE READ READ ONLY, values in binary, rows by version where they have one.
 //! Which rows are new belongs to the parts all tables share.
 
 mod address;
@@ -9,6 +9,7 @@ mod login;
 mod numeric;
 mod session;
 mod tls;
+mod versions;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,8 +18,9 @@ use tokio::runtime::Handle;
 
 use super::dialect::Dialect;
 use super::local::floor_of_coming;
-use super::settling::Resolution;
+use super::settling::{Resolution, Settling};
 use super::statement::{Column, Shape, Statement};
+use super::versions::RowVersions;
 use super::{Begun, End, Opening, Position, Row, Span, Table, TableSource, Values};
 use crate::clock::Stop;
 use crate::error::{Error, ErrorKind, Result};
@@ -99,7 +101,9 @@ impl PostgresTable {
         let catalog = self.catalog()?;
         let unique = self.is_unique()?;
         let identity = self.identity()?;
-        let mut layout = Layout::of(columns, &catalog, unique, &self.settings.table, &place)?;
+        let settling = self.relation()?.settling(&self.settings.table, &place)?;
+        let mut layout = Layout::of(columns, &catalog, settling, &self.settings.table, &place)?;
+        layout.shape.unique_key = unique;
         layout.shape.identity = identity;
         if let Some(open) = self.open.as_mut() {
             open.layout = layout;
@@ -287,10 +291,18 @@ impl Table for PostgresTable {
         Ok(self.behind(&newest, Duration::ZERO)?.unwrap_or(newest))
     }
 
+    fn versions(&mut self) -> Option<&mut dyn RowVersions> {
+        Some(self)
+    }
+
     fn is_indexed(&mut self) -> Result<bool> {
         let open = self.opened()?;
-        let limit = Some(u64::from(self.settings.table.page.max(1)));
-        let page = open.layout.shape.page("1", &Span::default(), limit);
+        let page = u64::from(self.settings.table.page.max(1));
+        let shape = &open.layout.shape;
+        let page = match shape.settling {
+            Settling::RowVersion => versions::first_page(shape, page),
+            _ => shape.page("1", &Span::default(), Some(page)),
+        };
         let plan = self.small(&format!("EXPLAIN {}", page.sql), &[])?;
         let line_sorts = |line: &String| line.trim_start().trim_start_matches("->").trim_start().starts_with("Sort  ");
         Ok(!plan.iter().flatten().flatten().any(line_sorts))
