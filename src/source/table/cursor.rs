@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::statement::{Column, Shape};
+use super::sweep::Swept;
 use super::{Edge, Position, Values};
 use crate::error::{Error, ErrorKind, Result};
 use crate::setting::SourceName;
@@ -32,6 +33,9 @@ pub struct Cursor {
     /// The pass that is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pass: Option<Pass>,
+    /// What is remembered of sweeps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sweep: Option<Box<Swept>>,
 }
 
 /// The largest watermark that one poll saw.
@@ -83,6 +87,7 @@ impl Cursor {
             ties: false,
             marks: Vec::new(),
             pass: None,
+            sweep: None,
         }
     }
 

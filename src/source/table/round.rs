@@ -8,7 +8,7 @@ use super::cursor::Cursor;
 use super::plan::Plan;
 use super::settling::{Moment, Settling, pull_in};
 use super::statement::Statement;
-use super::{Begun, End, Opening, Table, Values};
+use super::{Begun, Edge, End, Opening, Table, Values};
 use crate::change::{Key, Nature};
 use crate::error::Result;
 use crate::setting::SourceName;
@@ -35,6 +35,10 @@ pub struct TableSource<T> {
     pub(super) window: Option<(Duration, Duration)>,
     /// When remembered rows that were deleted were looked for (monotonic).
     pub(super) forgot: Option<Duration>,
+    /// Whether the present poll sweeps when its pass is over.
+    pub(super) sweeps: bool,
+    /// The overlap, seconds, when a sweep had to widen it.
+    pub(super) overlap_s: Option<u64>,
     binding: Binding,
     incomplete: Incomplete,
 }
@@ -65,15 +69,19 @@ impl<T: Table> TableSource<T> {
             tested: false,
             window: None,
             forgot: None,
+            sweeps: false,
+            overlap_s: None,
             binding: binding(settings, location),
             incomplete: Incomplete::default(),
         }
     }
 
     /// Whether a database that did not change needs no look: everything is settled and remembered.
-    fn is_quiet(&self, ledger: &dyn Ledger) -> bool {
+    fn is_quiet(&self, look: &Look<'_>, ledger: &dyn Ledger) -> bool {
+        let now = Moment { wall: look.clock.now(), tick: look.clock.tick() };
         self.memory.as_ref().is_some_and(|memory| {
             memory.durable.as_deref() == ledger.cursor()
+                && !self.is_sweep_due(&memory.cursor, look, now)
                 && memory.cursor.pass.is_none()
                 && memory.cursor.marks.is_empty()
         })
@@ -94,7 +102,13 @@ impl<T: Table> TableSource<T> {
         cursor.check_columns(self.table.shape(), &self.name)?;
         pull_in(&mut cursor.marks, now);
         self.test_round_trip()?;
-        let looked = match self.plan(&mut cursor, look, ledger, now)? {
+        self.note_filters(&mut cursor, look, ledger)?;
+        self.take_overlap(&cursor);
+        self.sweeps = self.is_sweep_due(&cursor, look, now);
+        let plan = self.plan(&mut cursor, look, ledger, now)?;
+        let edge = cursor.safe.clone().map(|at| Edge { at, ties: cursor.ties });
+        let sweeps = self.sweeps && is_whole(&plan, edge.as_ref());
+        let looked = match plan {
             Plan::Hold(hold) => return Ok(Looked { hold: Some(hold), ..Looked::default() }),
             Plan::Nothing => {
                 let durable = ledger.cursor().map(str::to_owned);
@@ -103,8 +117,11 @@ impl<T: Table> TableSource<T> {
             }
             Plan::Pass(pass) => self.run_pass(cursor, &pass, look, ledger, now)?,
         };
+        if sweeps && looked.hold.is_none() {
+            self.sweep(edge, look, ledger, now)?;
+        }
         self.count_incomplete(look, looked.seen > 0)?;
-        Ok(Looked { degraded: self.incomplete.text.clone(), ..looked })
+        Ok(self.with_sweeps(Looked { degraded: self.incomplete.text.clone(), ..looked }))
     }
 
     /// The cursor to start from: the remembered one as long as it belongs to the durable one.
@@ -167,7 +184,12 @@ impl<T: Table> TableSource<T> {
 
     /// How SAFE follows what was seen.
     pub(super) fn settling(&self) -> Settling {
-        self.table.shape().settling
+        match self.table.shape().settling {
+            Settling::Overlap(overlap) => {
+                Settling::Overlap(overlap.max(Duration::from_secs(self.overlap_s.unwrap_or(0))))
+            }
+            other => other,
+        }
     }
 
     /// The table's name in events.
@@ -203,15 +225,16 @@ impl<T: Table> Source for TableSource<T> {
 
     fn poll(&mut self, look: &Look<'_>, ledger: &mut dyn Ledger) -> Result<Looked> {
         look.stop.check()?;
-        let may_skip = self.is_quiet(ledger);
+        let may_skip = self.is_quiet(look, ledger);
         let safe = self.safe_of(ledger);
         if self.table.begin(look.stop, &Opening { may_skip, safe: safe.as_ref() })? == Begun::Unchanged {
-            return Ok(Looked { complete: true, degraded: self.incomplete.text.clone(), ..Looked::default() });
+            let looked = Looked { complete: true, degraded: self.incomplete.text.clone(), ..Looked::default() };
+            return Ok(self.with_sweeps(looked));
         }
         let looked = self.look(look, ledger);
         // A hold ended the look early: the next one must not be skipped.
         let end = match &looked {
-            Ok(looked) if looked.hold.is_none() => End::Well,
+            Ok(looked) if looked.hold.is_none() || looked.complete => End::Well,
             _ => End::Broken,
         };
         self.table.end(end);
@@ -224,6 +247,15 @@ impl<T: Table> Source for TableSource<T> {
 
     fn explain(&mut self, key: &Key) -> Result<Vec<String>> {
         self.within_snapshot(&crate::clock::Stop::new(), |source| source.story(key))
+    }
+}
+
+/// Whether a plan goes through everything beyond SAFE, in one snapshot.
+fn is_whole(plan: &Plan, safe: Option<&Edge>) -> bool {
+    match plan {
+        Plan::Hold(_) => false,
+        Plan::Nothing => true,
+        Plan::Pass(pass) => pass.position.is_none() && pass.floor_edge().as_ref() == safe,
     }
 }
 
