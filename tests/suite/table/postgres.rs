@@ -15,7 +15,7 @@ use crate::support::postgres::{Database, RUNTIME, Server, database};
 
 conformance_suite!(new_place());
 
-fn new_place() -> Database {
+pub fn new_place() -> Database {
     let database = database();
     database.run("GRANT pg_read_all_data TO reader");
     database
