@@ -2,7 +2,7 @@
 
 use md5::{Digest, Md5};
 
-use crate::change::{Known, Presence};
+use crate::change::{Key, Known, Presence};
 use crate::clock::Stop;
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::{Ledger, PAGE_ENTRIES_MAX};
@@ -110,15 +110,14 @@ impl Parts {
     }
 }
 
+/// Takes a page of known keys.
+pub type EachPage<'a> = dyn FnMut(&mut dyn Ledger, Vec<(Key, Known)>) -> Result<()> + 'a;
+
 /// Hands all keys that are known to be there to `each`, in pages.
 ///
 /// # Errors
 /// Those of the ledger and of `each`; `Stopped`.
-pub fn each_present(
-    ledger: &mut dyn Ledger,
-    stop: &Stop,
-    each: &mut dyn FnMut(&mut dyn Ledger, Vec<(crate::change::Key, Known)>) -> Result<()>,
-) -> Result<()> {
+pub fn each_present(ledger: &mut dyn Ledger, stop: &Stop, each: &mut EachPage<'_>) -> Result<()> {
     let mut after = None;
     loop {
         stop.check()?;

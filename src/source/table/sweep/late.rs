@@ -1,8 +1,9 @@
 //! Rows that polls missed, told behind them. Which buckets are read belongs to `run`.
 
-use super::digest::Parts;
+use super::digest::{Parts, each_present};
 use super::state::Swept;
-use crate::change::{Entry, Known, Presence, Sight};
+use crate::change::{Entry, Key, Known, Presence, Sight};
+use crate::clock::Stop;
 use crate::error::Result;
 use crate::source::table::Row;
 use crate::source::table::batch::{Refusals, Terms, entry, hash, is_news};
@@ -85,17 +86,20 @@ fn seen(entry: Entry) -> Entry {
     Entry { sight, ..entry }
 }
 
+/// Takes keys that are gone; says whether more are wanted.
+pub type EachGone<'a> = dyn FnMut(&mut dyn Ledger, Vec<Key>) -> Result<bool> + 'a;
+
 /// The known keys of `wanted` buckets that are not among the `met` ones, in pages.
 pub fn each_unmet(
     ledger: &mut dyn Ledger,
     (parts, buckets): (Parts, u64),
     wanted: &[u64],
     met: &[u64],
-    stop: &crate::clock::Stop,
-    each: &mut dyn FnMut(&mut dyn Ledger, Vec<crate::change::Key>) -> Result<bool>,
+    stop: &Stop,
+    each: &mut EachGone<'_>,
 ) -> Result<bool> {
     let mut goes_on = true;
-    super::digest::each_present(ledger, stop, &mut |ledger, page| {
+    each_present(ledger, stop, &mut |ledger, page| {
         let unmet = page.into_iter().filter(|(key, known)| {
             debug_assert!(known.presence == Presence::Present, "only what is there is handed on");
             met.binary_search(&hash(key.as_bytes())).is_err()
