@@ -5,6 +5,7 @@
 //!
 //! - `cursor`: what is remembered between polls; `settling`: when SAFE may advance (pure)
 //! - `statement`: the SQL all databases share, `dialect`: how each writes it; `json`, `calendar`: exact values
+//! - `local`: watermarks that are local times
 //! - `round`: one poll; `plan`: which pass it makes; `pass`: running it; `batch`: rows on their way to a page
 //! - `sweep`: rows that were removed, and rows that polls missed
 //! - `explaining`: what `check` and `explain` say
@@ -16,6 +17,7 @@ mod cursor;
 mod dialect;
 mod explaining;
 mod json;
+mod local;
 mod pass;
 mod plan;
 pub mod postgres;

@@ -16,6 +16,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use super::dialect::Dialect;
+use super::local::floor_of_coming;
 use super::settling::Resolution;
 use super::statement::{Column, Shape, Statement};
 use super::sweep::Part;
@@ -116,6 +117,13 @@ impl PostgresTable {
 
     fn small(&self, sql: &str, parameters: &[&str]) -> Result<Vec<Vec<Option<String>>>> {
         self.opened()?.session.ask(sql, parameters, &self.stop)
+    }
+
+    /// The server's clock at the begin of the snapshot, microseconds since the epoch.
+    fn clock(&self) -> Result<i64> {
+        let asked = "SELECT (extract(epoch FROM now()) * 1000000)::bigint::text";
+        let answer = self.small(asked, &[])?.into_iter().flatten().flatten().next();
+        answer.and_then(|text| text.parse().ok()).ok_or_else(|| Error::internal("a clock that is no number"))
     }
 
     fn catalog(&self) -> Result<Vec<CatalogColumn>> {
@@ -278,16 +286,20 @@ impl Table for PostgresTable {
         let back = cast.trim_start_matches("::text");
         // A column without time zone holds UTC or the server's local time. What lies beyond both is from the future, and
         // counts as the earlier of the two.
-        let clocks = match column.type_name.as_str() {
-            "timestamptz" => "now()::timestamp AS u, now()::timestamp AS l",
+        let zone = self.settings.table.watermark_timezone.as_ref().filter(|_| column.type_name != "timestamptz");
+        let local = zone.map(|zone| floor_of_coming(zone, self.clock()?)).transpose()?;
+        let clocks = match (column.type_name.as_str(), &local) {
+            ("timestamptz", _) => "now()::timestamp AS u, now()::timestamp AS l",
+            (_, Some(_)) => "$3::text::timestamp AS u, $3::text::timestamp AS l",
             _ => "now() AT TIME ZONE 'UTC' AS u, now() AT TIME ZONE $3::text AS l",
         };
+        let zone = local.as_ref().unwrap_or(&open.zone);
         let sql = format!(
             "SELECT ((CASE WHEN n <= greatest(u, l) THEN n ELSE least(u, l) END - $2::text::interval){back})::text \
              FROM (SELECT ($1{cast})::timestamp AS n, $3::text AS z, {clocks}) AS c"
         );
         let seconds = format!("{} seconds", by.as_secs());
-        let answer = self.small(&sql, &[newest, &seconds, &open.zone])?;
+        let answer = self.small(&sql, &[newest, &seconds, zone])?;
         Ok(answer.into_iter().next().map(|row| row.into_iter().flatten().collect()))
     }
 
