@@ -6,17 +6,20 @@ mod postgres_access;
 mod postgres_types;
 mod settling;
 mod sqlite;
+mod sweep;
+mod sweep_keys;
 mod versions;
 mod versions_kill;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use highwater::change::Nature;
 use highwater::clock::{Clock, ManualClock, Stop, Timestamp};
 use highwater::error::Result;
 use highwater::source::settings::{Settle, Start, TableFrom, TableSettings, Window};
-use highwater::source::{Accepted, Look, Looked, NoProgress, Patience, Scope, Source};
+use highwater::source::{Accepted, Look, Looked, Patience, Progress, Scope, Source};
 
 use super::support::ledger::MemoryLedger;
 
@@ -27,6 +30,27 @@ pub struct Bench {
     pub clock: Arc<ManualClock>,
     pub max_new: Option<u64>,
     pub accepted: Accepted,
+    pub filters_changed: bool,
+    /// Rows that sweeps read, in all.
+    pub swept: Swept,
+}
+
+/// Counts the rows that sweeps read, which list nothing.
+#[derive(Debug, Default)]
+pub struct Swept(AtomicU64);
+
+impl Progress for Swept {
+    fn advance(&self, listed: u64, read: u64, _: u64) {
+        if listed == 0 {
+            self.0.fetch_add(read, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Swept {
+    pub fn rows(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
 }
 
 impl Bench {
@@ -35,7 +59,8 @@ impl Bench {
         assert_eq!(source.nature(), Nature::Row);
         let ledger = MemoryLedger::new(source.tracks_keys());
         let clock = ManualClock::at(highwater::clock::SystemClock::new().now());
-        Self { source, ledger, clock, max_new: None, accepted: Accepted::default() }
+        let (accepted, swept) = (Accepted::default(), Swept::default());
+        Self { source, ledger, clock, max_new: None, accepted, filters_changed: false, swept }
     }
 
     /// One poll that must end well.
@@ -53,13 +78,13 @@ impl Bench {
         let look = Look {
             scope: Scope::Everything,
             first: self.ledger.cursor.is_none(),
-            filters_changed: false,
+            filters_changed: self.filters_changed,
             accepted: self.accepted,
             max_new: self.max_new,
             patience: Patience::Return,
             clock: &*self.clock,
             stop,
-            progress: &NoProgress,
+            progress: &self.swept,
         };
         self.source.poll(&look, &mut self.ledger)
     }

@@ -138,7 +138,8 @@ pub fn forget_unmet(gathered: &HashSet<u64>, ledger: &mut dyn Ledger) -> Result<
     }
 }
 
-fn hash(key: &[u8]) -> u64 {
+/// A hash of a key, for as long as the process lives.
+pub fn hash(key: &[u8]) -> u64 {
     let mut hasher = DefaultHasher::new();
     hasher.write(key);
     hasher.finish()
@@ -153,7 +154,8 @@ pub fn duplicate(key: &str, table: &str) -> Hold {
     Hold { reason: HoldReason::DuplicateKey, detail }
 }
 
-fn entry(row: &Row, terms: &Terms) -> Entry {
+/// What a row says.
+pub fn entry(row: &Row, terms: &Terms) -> Entry {
     let key = Key::from(row.key.as_slice());
     let silent = (terms.silent || row.quiet) && (row.settled || !terms.tells_unsettled);
     let sight = match (&row.problem, version(row, terms)) {
@@ -184,7 +186,8 @@ fn version(row: &Row, terms: &Terms) -> serde_json::Result<Version> {
     })
 }
 
-fn is_news(entry: &Entry, known: Option<&Known>, terms: &Terms, refusals: &mut Refusals) -> bool {
+/// Whether that is not known yet.
+pub fn is_news(entry: &Entry, known: Option<&Known>, terms: &Terms, refusals: &mut Refusals) -> bool {
     match (&entry.sight, known) {
         (Sight::Version(version) | Sight::Seen(version), Some(known)) => {
             let present = !terms.tracks_keys || known.presence == Presence::Present;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::statement::{Column, Shape};
+use super::sweep::Swept;
 use super::versions::Versions;
 use super::{Edge, Position, Values};
 use crate::error::{Error, ErrorKind, Result};
@@ -38,6 +39,9 @@ pub struct Cursor {
     /// How far passes by row version have got.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub versions: Option<Versions>,
+    /// What is remembered of sweeps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sweep: Option<Box<Swept>>,
 }
 
 /// The largest watermark that one poll saw.
@@ -90,6 +94,7 @@ impl Cursor {
             marks: Vec::new(),
             pass: None,
             versions: None,
+            sweep: None,
         }
     }
 

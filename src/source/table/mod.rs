@@ -8,6 +8,7 @@
 //! - `local`: watermarks that are local times
 //! - `round`: one poll; `plan`: which pass it makes; `pass`: running it; `batch`: rows on their way to a page
 //! - `versions`: which pass by row version comes next (pure); `versions_pass`: running it
+//! - `sweep`: rows that were removed, and rows that polls missed
 //! - `explaining`: what `check` and `explain` say
 //! - `sqlite`, `postgres`: the adapters
 
@@ -25,6 +26,7 @@ mod round;
 mod settling;
 pub mod sqlite;
 mod statement;
+mod sweep;
 mod versions;
 mod versions_pass;
 
@@ -35,8 +37,9 @@ pub use round::TableSource;
 pub use sqlite::SqliteSource;
 
 use crate::clock::Stop;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use statement::Shape;
+use sweep::Part;
 use versions::RowVersions;
 
 /// One value per column, each as the database's own text; none is NULL.
@@ -59,6 +62,25 @@ pub trait Table: Send {
 
     /// Reads the rows of `span` in the order of (watermark, key), one at a time.
     fn stream(&mut self, span: &Span, stop: &Stop, each: &mut dyn FnMut(&Row) -> Result<()>) -> Result<()>;
+
+    /// Reads the rows of `part`, in any order, one at a time.
+    fn scan(&mut self, part: &Part, stop: &Stop, each: &mut dyn FnMut(&Row) -> Result<()>) -> Result<()> {
+        let _ = (part, stop, each);
+        Err(Error::internal("this database has no digests and is asked to sweep"))
+    }
+
+    /// SQL for the first `digits` hexadecimal digits, as a number, of the MD5 over the texts of the key columns, and
+    /// behind them those of the watermark columns if `watermark` says so, joined by line feeds. The texts are those of
+    /// [`Row::key`] and [`Row::position`]. `None` where the database can't: there is no sweep then.
+    fn digest(&self, watermark: bool, digits: u32) -> Option<String> {
+        let _ = (watermark, digits);
+        None
+    }
+
+    /// Whether another server is written to: what is missing here may only be late.
+    fn is_replica(&mut self) -> Result<bool> {
+        Ok(false)
+    }
 
     /// The smaller of `newest` and the database's clock, less `by`; `None` where the watermark is no point in time.
     fn behind(&mut self, newest: &Values, by: Duration) -> Result<Option<Values>> {

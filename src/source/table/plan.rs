@@ -216,7 +216,8 @@ impl<T: Table> TableSource<T> {
     /// While no mark has settled, and where going through the whole window took long, only what lies beyond it is read:
     /// late commits in the window are found when it is gone through the next time, at the latest when a mark settles.
     fn tail(&self, cursor: &Cursor, now: Moment) -> Option<Pass> {
-        let (began, took) = self.window?;
+        // A sweep needs everything beyond SAFE to be told.
+        let (began, took) = self.window.filter(|_| !self.sweeps)?;
         let seen = cursor.marks.last()?;
         let is_due = now.tick.saturating_sub(began) >= took * WINDOW_SHARE;
         let (next, next_ties) = (cursor.safe.clone(), cursor.ties);
@@ -235,6 +236,7 @@ impl<T: Table> TableSource<T> {
     }
 }
 
+/// The hold for more new rows than the brake lets pass.
 pub(super) fn too_many(max: u64, name: &str) -> Hold {
     let detail = format!(
         "more than {max} rows are new at once (max_new); `highwater cursor {name} accept` tells them, \

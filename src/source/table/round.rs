@@ -8,8 +8,9 @@ use super::cursor::Cursor;
 use super::plan::Plan;
 use super::settling::{Moment, Settling, pull_in};
 use super::statement::Statement;
+use super::sweep::Reach;
 use super::versions::Durable;
-use super::{Begun, End, Opening, Table, Values};
+use super::{Begun, Edge, End, Opening, Table, Values};
 use crate::change::{Key, Nature};
 use crate::error::Result;
 use crate::setting::SourceName;
@@ -38,6 +39,10 @@ pub struct TableSource<T> {
     pub(super) forgot: Option<Duration>,
     /// How far the durable cursor of passes by row version is.
     pub(super) durable: Durable,
+    /// Whether the present poll sweeps when its pass is over.
+    pub(super) sweeps: bool,
+    /// The overlap, seconds, when a sweep had to widen it.
+    pub(super) overlap_s: Option<u64>,
     binding: Binding,
     incomplete: Incomplete,
 }
@@ -69,15 +74,19 @@ impl<T: Table> TableSource<T> {
             window: None,
             forgot: None,
             durable: Durable::default(),
+            sweeps: false,
+            overlap_s: None,
             binding: binding(settings, location),
             incomplete: Incomplete::default(),
         }
     }
 
     /// Whether a database that did not change needs no look: everything is settled and remembered.
-    fn is_quiet(&self, ledger: &dyn Ledger) -> bool {
+    fn is_quiet(&self, look: &Look<'_>, ledger: &dyn Ledger) -> bool {
+        let now = Moment { wall: look.clock.now(), tick: look.clock.tick() };
         self.memory.as_ref().is_some_and(|memory| {
             memory.durable.as_deref() == ledger.cursor()
+                && !self.is_sweep_due(&memory.cursor, look, now)
                 && memory.cursor.pass.is_none()
                 && memory.cursor.marks.is_empty()
         })
@@ -98,6 +107,8 @@ impl<T: Table> TableSource<T> {
         cursor.check_columns(self.table.shape(), &self.name)?;
         pull_in(&mut cursor.marks, now);
         self.test_round_trip()?;
+        self.note_filters(&mut cursor, look, ledger)?;
+        self.sweeps = self.is_sweep_due(&cursor, look, now);
         let by_version = self.settling() == Settling::RowVersion;
         let looked = if by_version {
             self.look_by_version(cursor, look, ledger, now)?
@@ -108,7 +119,7 @@ impl<T: Table> TableSource<T> {
             return Ok(looked);
         }
         self.count_incomplete(look, looked.seen > 0)?;
-        Ok(Looked { degraded: self.incomplete.text.clone(), ..looked })
+        Ok(self.with_sweeps(Looked { degraded: self.incomplete.text.clone(), ..looked }))
     }
 
     fn look_by_watermark(
@@ -120,15 +131,23 @@ impl<T: Table> TableSource<T> {
     ) -> Result<Looked> {
         // Passes by row version may come back, but not to where they were.
         cursor.versions = None;
-        Ok(match self.plan(&mut cursor, look, ledger, now)? {
-            Plan::Hold(hold) => Looked { hold: Some(hold), ..Looked::default() },
+        self.take_overlap(&cursor);
+        let plan = self.plan(&mut cursor, look, ledger, now)?;
+        let edge = cursor.safe.clone().map(|at| Edge { at, ties: cursor.ties });
+        let sweeps = self.sweeps && is_whole(&plan, edge.as_ref());
+        let looked = match plan {
+            Plan::Hold(hold) => return Ok(Looked { hold: Some(hold), ..Looked::default() }),
             Plan::Nothing => {
                 let durable = ledger.cursor().map(str::to_owned);
                 self.memory = Some(Memory { durable, cursor });
                 Looked { complete: true, ..Looked::default() }
             }
             Plan::Pass(pass) => self.run_pass(cursor, &pass, look, ledger, now)?,
-        })
+        };
+        if sweeps && looked.hold.is_none() {
+            self.sweep(edge.map_or(Reach::Nothing, Reach::UpTo), look, ledger, now)?;
+        }
+        Ok(looked)
     }
 
     /// The cursor to start from: the remembered one as long as it belongs to the durable one.
@@ -195,7 +214,12 @@ impl<T: Table> TableSource<T> {
 
     /// How SAFE follows what was seen.
     pub(super) fn settling(&self) -> Settling {
-        self.table.shape().settling
+        match self.table.shape().settling {
+            Settling::Overlap(overlap) => {
+                Settling::Overlap(overlap.max(Duration::from_secs(self.overlap_s.unwrap_or(0))))
+            }
+            other => other,
+        }
     }
 
     /// The table's name in events.
@@ -231,15 +255,16 @@ impl<T: Table> Source for TableSource<T> {
 
     fn poll(&mut self, look: &Look<'_>, ledger: &mut dyn Ledger) -> Result<Looked> {
         look.stop.check()?;
-        let may_skip = self.is_quiet(ledger);
+        let may_skip = self.is_quiet(look, ledger);
         let safe = self.safe_of(ledger);
         if self.table.begin(look.stop, &Opening { may_skip, safe: safe.as_ref() })? == Begun::Unchanged {
-            return Ok(Looked { complete: true, degraded: self.incomplete.text.clone(), ..Looked::default() });
+            let looked = Looked { complete: true, degraded: self.incomplete.text.clone(), ..Looked::default() };
+            return Ok(self.with_sweeps(looked));
         }
         let looked = self.look(look, ledger);
         // A hold ended the look early: the next one must not be skipped.
         let end = match &looked {
-            Ok(looked) if looked.hold.is_none() => End::Well,
+            Ok(looked) if looked.hold.is_none() || looked.complete => End::Well,
             _ => End::Broken,
         };
         self.table.end(end);
@@ -252,6 +277,15 @@ impl<T: Table> Source for TableSource<T> {
 
     fn explain(&mut self, key: &Key) -> Result<Vec<String>> {
         self.within_snapshot(&crate::clock::Stop::new(), |source| source.story(key))
+    }
+}
+
+/// Whether a plan goes through everything beyond SAFE, in one snapshot.
+fn is_whole(plan: &Plan, safe: Option<&Edge>) -> bool {
+    match plan {
+        Plan::Hold(_) => false,
+        Plan::Nothing => true,
+        Plan::Pass(pass) => pass.position.is_none() && pass.floor_edge().as_ref() == safe,
     }
 }
 

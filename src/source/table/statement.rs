@@ -3,6 +3,7 @@
 
 use super::dialect::Dialect;
 use super::settling::{Resolution, Settling};
+use super::sweep::{Part, Reach};
 use super::{Edge, Span, Values};
 
 /// What the adapters learn about a table, and how its SQL is written.
@@ -170,18 +171,42 @@ impl Shape {
         statement
     }
 
+    /// How many rows can be told.
+    pub fn rows(&self) -> Statement {
+        let complete = conditions(self.complete());
+        self.plain(self.select(&self.dialect.text_of("count(*)"), &complete, None))
+    }
+
+    /// Bucket, count and sum of digests, of so many buckets; `key` and `row` are SQL for digests.
+    pub fn bucket_sums(&self, key: &str, row: &str, buckets: u64) -> Statement {
+        let complete = conditions(self.complete());
+        let rows = self.select(&format!("{key} % {buckets} AS b, {row} AS d"), &complete, None);
+        let texts = list(["b", "count(*)", "sum(d)"].into_iter().map(|each| self.dialect.text_of(each)));
+        self.plain(format!("SELECT {texts} FROM ({rows}) g GROUP BY b"))
+    }
+
+    /// The condition for keys in the `wanted` buckets.
+    pub fn in_buckets(&self, key: &str, buckets: u64, wanted: &[u64]) -> String {
+        format!("{key} % {buckets} IN ({})", list(wanted.iter().map(u64::to_string)))
+    }
+
+    /// The rows of a part: `selected`, then whether the row is settled.
+    pub fn scan(&self, selected: &str, part: &Part) -> Statement {
+        let mut statement = Statement::default();
+        let settled = match &part.settled {
+            Reach::Nothing => self.settled(None, &mut statement),
+            Reach::UpTo(edge) => self.settled(Some(edge), &mut statement),
+            Reach::Everything => "1".into(),
+        };
+        let all = conditions(self.complete().chain(part.condition.clone()));
+        statement.sql = self.select(&format!("{selected}, {settled}"), &all, None);
+        statement
+    }
+
     /// The rows of a span: `selected`, then whether the row is settled. `limit` rows at most.
     pub fn page(&self, selected: &str, span: &Span, limit: Option<u64>) -> Statement {
         let mut statement = Statement::default();
-        let settled = match &span.settled {
-            Some(edge) => {
-                let operator = if edge.ties { "<" } else { "<=" };
-                self.compare(&self.watermark, operator, &edge.at, &mut statement)
-            }
-            None => "1 = 0".into(),
-        };
-        // Not every database has boolean columns.
-        let settled = format!("CASE WHEN {settled} THEN 1 ELSE 0 END");
+        let settled = self.settled(span.settled.as_ref(), &mut statement);
         let mut all: Vec<String> = self.complete().collect();
         if let Some(after) = &span.after {
             let columns: Vec<Column> = self.order().cloned().collect();
@@ -195,6 +220,18 @@ impl Shape {
         let rest = format!("{} ORDER BY {order}", conditions(all.into_iter()));
         statement.sql = self.select(&format!("{selected}, {settled}"), &rest, limit);
         statement
+    }
+
+    /// 1 for a row at or below `edge`, else 0: not every database has boolean columns.
+    fn settled(&self, edge: Option<&Edge>, statement: &mut Statement) -> String {
+        let settled = match edge {
+            Some(edge) => {
+                let operator = if edge.ties { "<" } else { "<=" };
+                self.compare(&self.watermark, operator, &edge.at, statement)
+            }
+            None => "1 = 0".into(),
+        };
+        format!("CASE WHEN {settled} THEN 1 ELSE 0 END")
     }
 
     fn complete(&self) -> impl Iterator<Item = String> {

@@ -8,6 +8,7 @@ use super::cursor::Cursor;
 use super::plan::{too_many, written_values};
 use super::round::Memory;
 use super::settling::Moment;
+use super::sweep::Reach;
 use super::versions::{Horizon, Next, RowVersions, VersionSpan, Versions, VersionsPass};
 use super::{Row, Table, TableSource, Values};
 use crate::change::Sight;
@@ -34,7 +35,10 @@ impl<T: Table> TableSource<T> {
         let horizon = self.by_version()?.horizon()?;
         let since = cursor.versions.as_ref().map_or(0, Versions::since);
         self.durable.note(ledger.cursor(), since, now);
-        let looked = match self.plan_by_version(&mut cursor, &horizon, look, ledger, now)? {
+        let planned = self.plan_by_version(&mut cursor, &horizon, look, ledger, now)?;
+        // Of a first load each page has its own snapshot: what came behind its position is the next pass's affair.
+        let sweeps = self.sweeps && !matches!(&planned, Planned::Pass(pass) if pass.since.is_none());
+        let looked = match planned {
             Planned::Hold(hold) => Looked { hold: Some(hold), ..Looked::default() },
             Planned::Pass(pass) => self.run_by_version(cursor, pass, look, ledger, now)?,
             Planned::Nothing => {
@@ -43,6 +47,9 @@ impl<T: Table> TableSource<T> {
                 Looked { complete: true, ..Looked::default() }
             }
         };
+        if sweeps && looked.hold.is_none() {
+            self.sweep(Reach::Everything, look, ledger, now)?;
+        }
         let settled = Some(Settled { mode: "row-version".into(), ..Settled::default() });
         Ok(Looked { settled, ..looked })
     }

@@ -56,12 +56,32 @@ impl MemoryLedger {
         }
     }
 
+    /// From now on known keys tell created from changed.
+    pub fn track(&mut self) {
+        self.policy.tracks_keys = true;
+    }
+
     /// The keys told since the last call, in their order.
     pub fn take_keys(&mut self) -> Vec<String> {
         std::mem::take(&mut self.told).into_iter().map(|told| told.key).collect()
     }
 
     fn tell(&mut self, key: &Key, kind: Kind, revision: u64, sight: &Sight) {
+        if let Sight::Gone(_) = sight {
+            let fingerprint = self.known.get(key).and_then(|known| known.fingerprint).map_or([0; 32], |print| print.0);
+            self.repeated += usize::from(!self.identities.insert((key.clone(), revision, kind, fingerprint)));
+            let (row, nothing) = (serde_json::Value::Null, String::new);
+            let told = Told {
+                kind,
+                key: key.shown(),
+                revision,
+                row,
+                row_text: nothing(),
+                watermark: nothing(),
+                key_json: nothing(),
+            };
+            return self.told.push(told);
+        }
         let Sight::Version(version) = sight else { return };
         let Facts::Row { key: key_json, watermark, row, .. } = &version.facts else { return };
         let fingerprint = version.fingerprint.expect("a row has a fingerprint").0;

@@ -39,7 +39,7 @@ impl Place for Overlapped {
     }
 }
 
-fn new_place() -> Database {
+pub fn new_place() -> Database {
     let database = database();
     database.run("GRANT pg_read_all_data TO reader");
     database

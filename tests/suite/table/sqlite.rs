@@ -21,7 +21,7 @@ pub struct File {
 }
 
 impl File {
-    fn new() -> Self {
+    pub fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let writer = Connection::open(folder.path().join("erp.sqlite")).expect("a database");
         Self { folder, writer }

@@ -6,7 +6,7 @@ use tokio_postgres::types::{Kind, Type};
 use super::numeric::push_numeric;
 use crate::source::table::calendar::{Style, Zone, push_clock, push_date, push_moment};
 use crate::source::table::json::{
-    float_word, push_bytes, push_compact, push_float, push_fmt, push_integer, push_single, push_text,
+    push_bytes, push_compact, push_float, push_fmt, push_integer, push_single, push_text,
 };
 
 /// How a column's bytes are read.
@@ -81,9 +81,9 @@ impl Cell {
         }
     }
 
-    /// Whether [`Cell::push_text`] gives what the database's own input function reads back.
+    /// Whether [`Cell::push_text`] gives just the text that the database's own cast gives.
     pub fn has_text(&self) -> bool {
-        !matches!(self, Self::Json | Self::Jsonb | Self::Array(_) | Self::AsJson)
+        !matches!(self, Self::Float4 | Self::Float8 | Self::Json | Self::Jsonb | Self::Array(_) | Self::AsJson)
     }
 
     /// Appends the value as JSON.
@@ -123,14 +123,6 @@ impl Cell {
             Self::Int4 => push_fmt(out, format_args!("{}", i32::from_be_bytes(sized(raw)?))),
             Self::Int8 => push_fmt(out, format_args!("{}", i64::from_be_bytes(sized(raw)?))),
             Self::Oid => push_fmt(out, format_args!("{}", u32::from_be_bytes(sized(raw)?))),
-            Self::Float4 => match f32::from_be_bytes(sized(raw)?) {
-                number if number.is_finite() => push_fmt(out, format_args!("{number}")),
-                number => out.push_str(float_word(number.into())),
-            },
-            Self::Float8 => match f64::from_be_bytes(sized(raw)?) {
-                number if number.is_finite() => push_fmt(out, format_args!("{number}")),
-                number => out.push_str(float_word(number)),
-            },
             Self::Numeric => push_numeric(out, raw)?,
             Self::Text | Self::AsText => out.push_str(utf8(raw)?),
             Self::Bytes => {
@@ -142,7 +134,9 @@ impl Cell {
             Self::Timestamp => push_moment(out, i64::from_be_bytes(sized(raw)?), Zone::Absent, Style::Database),
             Self::TimestampTz => push_moment(out, i64::from_be_bytes(sized(raw)?), Zone::Utc, Style::Database),
             Self::Uuid => push_uuid(out, sized(raw)?),
-            Self::Json | Self::Jsonb | Self::Array(_) | Self::AsJson => return Err("has no text to compare by"),
+            Self::Float4 | Self::Float8 | Self::Json | Self::Jsonb | Self::Array(_) | Self::AsJson => {
+                return Err("has no text to compare by");
+            }
         }
         Ok(())
     }

@@ -20,6 +20,7 @@ use super::dialect::Dialect;
 use super::local::floor_of_coming;
 use super::settling::{Resolution, Settling};
 use super::statement::{Column, Shape, Statement};
+use super::sweep::Part;
 use super::versions::RowVersions;
 use super::{Begun, End, Opening, Position, Row, Span, Table, TableSource, Values};
 use crate::clock::Stop;
@@ -257,6 +258,25 @@ impl Table for PostgresTable {
             }
             span.after = last;
         }
+    }
+
+    fn scan(&mut self, part: &Part, stop: &Stop, each: &mut dyn FnMut(&Row) -> Result<()>) -> Result<()> {
+        let layout = &self.opened()?.layout;
+        let statement = layout.shape.scan(&layout.selected, part);
+        self.page(&statement, &mut None, stop, each).map(drop)
+    }
+
+    fn digest(&self, watermark: bool, digits: u32) -> Option<String> {
+        let shape = &self.open.as_ref()?.layout.shape;
+        let columns = shape.key.iter().chain(shape.watermark.iter().filter(|_| watermark));
+        let texts: Vec<&str> = columns.map(|column| column.as_text.as_str()).collect();
+        let bits = 4 * digits;
+        Some(format!("('x' || substr(md5({}), 1, {digits}))::bit({bits})::bigint", texts.join(" || chr(10) || ")))
+    }
+
+    fn is_replica(&mut self) -> Result<bool> {
+        let answer = self.small("SELECT pg_catalog.pg_is_in_recovery()::text", &[])?;
+        Ok(answer.into_iter().flatten().flatten().any(|text| text == "true"))
     }
 
     fn behind(&mut self, newest: &Values, by: Duration) -> Result<Option<Values>> {

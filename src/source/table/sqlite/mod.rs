@@ -2,6 +2,7 @@
 //! Which rows are new belongs to the parts all tables share.
 
 mod describing;
+mod digest;
 mod value;
 
 use std::fs;
@@ -13,6 +14,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags, params_from_iter};
 
 use super::settling::Settling;
 use super::statement::{Shape, Statement};
+use super::sweep::Part;
 use super::{Begun, End, Opening, Row, Span, Table, TableSource, Values, json};
 use crate::clock::Stop;
 use crate::error::{Error, ErrorKind, Result};
@@ -74,6 +76,7 @@ impl SqliteTable {
         let failed = |e: rusqlite::Error| failure(&e, &self.place(), stop);
         let connection = Connection::open_with_flags(path, flags).map_err(failed)?;
         connection.busy_timeout(BUSY).map_err(failed)?;
+        digest::register(&connection).map_err(failed)?;
         Ok(Open { connection, identity, layout: Layout::default(), version: None, version_now: 0 })
     }
 
@@ -116,6 +119,22 @@ impl SqliteTable {
         layout.shape.settling = Settling::of(self.table().settle, Settling::Inclusive);
         if let Some(open) = self.open.as_mut() {
             open.layout = layout;
+        }
+        Ok(())
+    }
+
+    fn read(&self, statement: &Statement, stop: &Stop, each: &mut dyn FnMut(&Row) -> Result<()>) -> Result<()> {
+        let open = self.opened()?;
+        let Statement { sql, parameters } = statement;
+        let failed = |e: rusqlite::Error| self.failed(&e);
+        let mut statement = open.connection.prepare_cached(sql).map_err(failed)?;
+        let parameters = parameters.iter().map(|text| value::parsed(text));
+        let mut rows = statement.query(params_from_iter(parameters)).map_err(failed)?;
+        let mut buffers = Row::default();
+        while let Some(row) = rows.next().map_err(failed)? {
+            stop.check()?;
+            open.layout.read(row, &mut buffers).map_err(failed)?;
+            each(&buffers)?;
         }
         Ok(())
     }
@@ -171,18 +190,16 @@ impl Table for SqliteTable {
 
     fn stream(&mut self, span: &Span, stop: &Stop, each: &mut dyn FnMut(&Row) -> Result<()>) -> Result<()> {
         let open = self.opened()?;
-        let Statement { sql, parameters } = open.layout.shape.page(&open.layout.selected, span, None);
-        let failed = |e: rusqlite::Error| self.failed(&e);
-        let mut statement = open.connection.prepare_cached(&sql).map_err(failed)?;
-        let parameters = parameters.iter().map(|text| value::parsed(text));
-        let mut rows = statement.query(params_from_iter(parameters)).map_err(failed)?;
-        let mut buffers = Row::default();
-        while let Some(row) = rows.next().map_err(failed)? {
-            stop.check()?;
-            open.layout.read(row, &mut buffers).map_err(failed)?;
-            each(&buffers)?;
-        }
-        Ok(())
+        self.read(&open.layout.shape.page(&open.layout.selected, span, None), stop, each)
+    }
+
+    fn scan(&mut self, part: &Part, stop: &Stop, each: &mut dyn FnMut(&Row) -> Result<()>) -> Result<()> {
+        let open = self.opened()?;
+        self.read(&open.layout.shape.scan(&open.layout.selected, part), stop, each)
+    }
+
+    fn digest(&self, watermark: bool, digits: u32) -> Option<String> {
+        Some(digest::expression(&self.open.as_ref()?.layout.shape, watermark, digits))
     }
 
     fn capped(&mut self, newest: Values) -> Result<Values> {
