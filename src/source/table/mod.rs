@@ -6,19 +6,21 @@
 //! - `cursor`: what is remembered between polls; `settling`: when SAFE may advance (pure)
 //! - `statement`: the SQL all databases share, `dialect`: how each writes it; `json`, `calendar`: exact values
 //! - `round`: one poll; `plan`: which pass it makes; `pass`: running it; `batch`: rows on their way to a page
-//! - `explaining`: what `check` and `explain` say
+//! - `explaining`: what `check` and `explain` say; `doctor`: what `doctor` tries; `settled`: how far SAFE has come
 //! - `sqlite`, `postgres`: the adapters
 
 mod batch;
 mod calendar;
 mod cursor;
 mod dialect;
+mod doctor;
 mod explaining;
 mod json;
 mod pass;
 mod plan;
 pub mod postgres;
 mod round;
+mod settled;
 mod settling;
 pub mod sqlite;
 mod statement;
@@ -31,6 +33,7 @@ pub use sqlite::SqliteSource;
 
 use crate::clock::Stop;
 use crate::error::Result;
+use crate::source::Finding;
 use statement::Shape;
 
 /// One value per column, each as the database's own text; none is NULL.
@@ -95,6 +98,28 @@ pub trait Table: Send {
         Ok(None)
     }
 
+    /// The largest watermark at or below `newest` that is not drawn any more: by the database's clock, where the watermark
+    /// is a point in time.
+    fn drawn(&mut self, newest: Values) -> Result<Values> {
+        Ok(newest)
+    }
+
+    /// How far `safe` is behind the database's clock; `None` where the watermark is no point in time.
+    fn lag(&mut self, safe: &Values) -> Result<Option<Duration>> {
+        let _ = safe;
+        Ok(None)
+    }
+
+    /// Why rows could be lost with the way to settle that is in use, one line; `None` where nothing speaks for it.
+    fn hazard(&self) -> Option<String> {
+        None
+    }
+
+    /// What is to be said of this kind of database in particular, for `doctor`.
+    fn examine(&mut self) -> Result<Vec<Finding>> {
+        Ok(Vec::new())
+    }
+
     /// Whether the order of a pass comes out of an index.
     fn is_indexed(&mut self) -> Result<bool>;
 
@@ -113,6 +138,10 @@ pub struct Opening<'a> {
     pub may_skip: bool,
     /// SAFE, where the cursor has one: what is in flight matters beyond it.
     pub safe: Option<&'a Values>,
+    /// Whether this is the first look of all: it may take longer, to begin with a SAFE.
+    pub first: bool,
+    /// The writers that the cursor's marks wait for.
+    pub awaited: &'a [String],
 }
 
 /// A transaction, or a session, that may still commit rows.

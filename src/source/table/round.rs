@@ -13,7 +13,7 @@ use crate::change::{Key, Nature};
 use crate::error::Result;
 use crate::setting::SourceName;
 use crate::source::settings::{TableFrom, TableSettings};
-use crate::source::{Binding, Ledger, Look, Looked, Source};
+use crate::source::{Binding, Finding, Ledger, Look, Looked, Settled, Source};
 
 /// Rows without watermark or key are counted up to this.
 const INCOMPLETE_MAX: u64 = 100_000;
@@ -35,6 +35,8 @@ pub struct TableSource<T> {
     pub(super) window: Option<(Duration, Duration)>,
     /// When remembered rows that were deleted were looked for (monotonic).
     pub(super) forgot: Option<Duration>,
+    /// How far SAFE had come at the last look.
+    pub(super) settled: Option<Settled>,
     binding: Binding,
     incomplete: Incomplete,
 }
@@ -65,6 +67,7 @@ impl<T: Table> TableSource<T> {
             tested: false,
             window: None,
             forgot: None,
+            settled: None,
             binding: binding(settings, location),
             incomplete: Incomplete::default(),
         }
@@ -79,12 +82,20 @@ impl<T: Table> TableSource<T> {
         })
     }
 
-    /// SAFE as far as it is known before the columns are.
-    fn safe_of(&self, ledger: &dyn Ledger) -> Option<Values> {
+    /// SAFE and the writers that marks wait for, as far as they are known before the columns are.
+    fn standing(&self, ledger: &dyn Ledger) -> (Option<Values>, Vec<String>) {
+        let awaited = |cursor: &Cursor| {
+            let mut all: Vec<String> = cursor.marks.iter().flat_map(|mark| mark.writers.iter().cloned()).collect();
+            all.sort_unstable();
+            all.dedup();
+            (cursor.safe.clone(), all)
+        };
         let durable = ledger.cursor();
         match self.memory.as_ref().filter(|memory| memory.durable.as_deref() == durable) {
-            Some(memory) => memory.cursor.safe.clone(),
-            None => Cursor::parse(durable?, &self.name).ok()?.safe,
+            Some(memory) => awaited(&memory.cursor),
+            None => durable
+                .and_then(|text| Cursor::parse(text, &self.name).ok())
+                .map_or_else(Default::default, |c| awaited(&c)),
         }
     }
 
@@ -93,6 +104,10 @@ impl<T: Table> TableSource<T> {
         let mut cursor = self.load(ledger)?;
         cursor.check_columns(self.table.shape(), &self.name)?;
         pull_in(&mut cursor.marks, now);
+        if self.settling() == Settling::Fence {
+            // Marks of another way to settle say nothing of writers.
+            cursor.marks.retain(|mark| mark.fenced);
+        }
         self.test_round_trip()?;
         let looked = match self.plan(&mut cursor, look, ledger, now)? {
             Plan::Hold(hold) => return Ok(Looked { hold: Some(hold), ..Looked::default() }),
@@ -104,7 +119,10 @@ impl<T: Table> TableSource<T> {
             Plan::Pass(pass) => self.run_pass(cursor, &pass, look, ledger, now)?,
         };
         self.count_incomplete(look, looked.seen > 0)?;
-        Ok(Looked { degraded: self.incomplete.text.clone(), ..looked })
+        self.settled = self.how_far()?;
+        let degraded: Vec<String> = self.incomplete.text.iter().cloned().chain(self.table.hazard()).collect();
+        let degraded = (!degraded.is_empty()).then(|| degraded.join("; "));
+        Ok(Looked { degraded, settled: self.settled.clone(), ..looked })
     }
 
     /// The cursor to start from: the remembered one as long as it belongs to the durable one.
@@ -204,9 +222,12 @@ impl<T: Table> Source for TableSource<T> {
     fn poll(&mut self, look: &Look<'_>, ledger: &mut dyn Ledger) -> Result<Looked> {
         look.stop.check()?;
         let may_skip = self.is_quiet(ledger);
-        let safe = self.safe_of(ledger);
-        if self.table.begin(look.stop, &Opening { may_skip, safe: safe.as_ref() })? == Begun::Unchanged {
-            return Ok(Looked { complete: true, degraded: self.incomplete.text.clone(), ..Looked::default() });
+        let (safe, awaited) = self.standing(ledger);
+        let first = ledger.cursor().is_none();
+        let opening = Opening { may_skip, safe: safe.as_ref(), first, awaited: &awaited };
+        if self.table.begin(look.stop, &opening)? == Begun::Unchanged {
+            let degraded = self.incomplete.text.clone();
+            return Ok(Looked { complete: true, degraded, settled: self.settled.clone(), ..Looked::default() });
         }
         let looked = self.look(look, ledger);
         // A hold ended the look early: the next one must not be skipped.
@@ -220,6 +241,10 @@ impl<T: Table> Source for TableSource<T> {
 
     fn probe(&mut self) -> Result<Vec<String>> {
         self.within_snapshot(&crate::clock::Stop::new(), Self::findings)
+    }
+
+    fn examine(&mut self) -> Result<Vec<Finding>> {
+        self.within_snapshot(&crate::clock::Stop::new(), Self::examined)
     }
 
     fn explain(&mut self, key: &Key) -> Result<Vec<String>> {

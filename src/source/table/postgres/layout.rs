@@ -1,7 +1,5 @@
 //! What PostgreSQL tells of a table: columns and types, collations, unique keys; and how a row is read.
 
-use std::time::Duration;
-
 use tokio_postgres::Column as Described;
 use tokio_postgres::types::{FromSql, Type};
 
@@ -11,11 +9,8 @@ use crate::source::settings::TableSettings;
 use crate::source::table::Row;
 use crate::source::table::dialect::Dialect;
 use crate::source::table::json::{joined, push_text};
-use crate::source::table::settling::{Resolution, Settling};
+use crate::source::table::settling::Resolution;
 use crate::source::table::statement::{Column, Shape};
-
-/// `settle = "auto"`: how long commits are waited for.
-const OVERLAP: Duration = Duration::from_secs(60);
 
 /// A table's columns, and which of them make up watermark and key.
 #[derive(Default)]
@@ -120,7 +115,6 @@ impl Layout {
             watermark: watermark.iter().map(column).collect(),
             key: key.iter().map(column).collect(),
             resolution,
-            settling: Settling::of(settings.settle, Settling::Overlap(OVERLAP)),
             unique_key,
             dialect: Dialect::POSTGRES,
             ..Shape::default()
