@@ -4,6 +4,7 @@
 //! Sources are blocking: a poll runs on a thread of its own. Adapters over async libraries block inside.
 
 pub mod directory;
+mod settled;
 pub mod settings;
 pub mod table;
 
@@ -15,6 +16,7 @@ use crate::change::{Entry, Fingerprint, Key, Known, Nature, Tuple};
 use crate::clock::{Clock, Stop, Timestamp};
 use crate::error::Result;
 use crate::event::SpoolWriter;
+pub use settled::Settled;
 use settings::{SourceKind, SourceSettings};
 
 /// A page of entries holds at most this many; the store keeps its writer at most some 20 ms with one.
@@ -252,21 +254,6 @@ pub struct Looked {
     pub ignored_shown: Vec<(Key, String)>,
     /// How far the cursor of a table has settled.
     pub settled: Option<Settled>,
-}
-
-/// How far the cursor of a table has settled, for `status`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Settled {
-    /// The way to settle that is in use: `row-version`, `fence`, `overlap:60s`.
-    pub mode: String,
-    /// SAFE: everything at or below it has been seen.
-    pub safe: Option<String>,
-    /// How far SAFE is behind the database's clock, where it is a point in time.
-    pub lag: Option<Duration>,
-    /// Who keeps SAFE from moving, a line each: process, user, application, since when.
-    pub held_by: Vec<String>,
-    /// Rows that sweeps found and polls had missed, since the cursor began.
-    pub late_found: u64,
 }
 
 /// At most this many waiting or ignored entries are listed by name.
