@@ -4,8 +4,8 @@
 //! Sources are blocking: a poll runs on a thread of its own. Adapters over async libraries block inside.
 
 pub mod directory;
-mod settled;
 pub mod settings;
+mod settled;
 pub mod table;
 
 use std::fs::File;
@@ -16,8 +16,8 @@ use crate::change::{Entry, Fingerprint, Key, Known, Nature, Tuple};
 use crate::clock::{Clock, Stop, Timestamp};
 use crate::error::Result;
 use crate::event::SpoolWriter;
-pub use settled::Settled;
 use settings::{SourceKind, SourceSettings};
+pub use settled::Settled;
 
 /// A page of entries holds at most this many; the store keeps its writer at most some 20 ms with one.
 pub const PAGE_ENTRIES_MAX: usize = 1_000;

@@ -2,6 +2,7 @@
 
 mod conformance;
 mod fence;
+mod listen;
 mod postgres;
 mod postgres_access;
 mod postgres_types;

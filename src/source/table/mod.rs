@@ -25,6 +25,7 @@ mod settling;
 pub mod sqlite;
 mod statement;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use postgres::PostgresSource;
@@ -33,7 +34,7 @@ pub use sqlite::SqliteSource;
 
 use crate::clock::Stop;
 use crate::error::Result;
-use crate::source::Finding;
+use crate::source::{Finding, Wake};
 use statement::Shape;
 
 /// One value per column, each as the database's own text; none is NULL.
@@ -112,6 +113,12 @@ pub trait Table: Send {
 
     /// Why rows could be lost with the way to settle that is in use, one line; `None` where nothing speaks for it.
     fn hazard(&self) -> Option<String> {
+        None
+    }
+
+    /// Begins to watch for hints that it is worth looking now, until what is returned is dropped.
+    fn watch(&self, wake: Arc<dyn Wake>) -> Option<Box<dyn Send>> {
+        let _ = wake;
         None
     }
 

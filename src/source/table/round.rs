@@ -1,6 +1,7 @@
 //! One poll of a table: open a snapshot, plan a pass, run it, count what can't become an event.
 //! Which pass it is belongs to `plan`, running it to `pass`, SQL and values to the adapters behind [`Table`].
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::batch::Refusals;
@@ -13,7 +14,7 @@ use crate::change::{Key, Nature};
 use crate::error::Result;
 use crate::setting::SourceName;
 use crate::source::settings::{TableFrom, TableSettings};
-use crate::source::{Binding, Finding, Ledger, Look, Looked, Settled, Source};
+use crate::source::{Binding, Finding, Ledger, Look, Looked, Settled, Source, Wake};
 
 /// Rows without watermark or key are counted up to this.
 const INCOMPLETE_MAX: u64 = 100_000;
@@ -245,6 +246,10 @@ impl<T: Table> Source for TableSource<T> {
 
     fn examine(&mut self) -> Result<Vec<Finding>> {
         self.within_snapshot(&crate::clock::Stop::new(), Self::examined)
+    }
+
+    fn watch(&mut self, wake: Arc<dyn Wake>) -> Option<Box<dyn Send>> {
+        self.table.watch(wake)
     }
 
     fn explain(&mut self, key: &Key) -> Result<Vec<String>> {

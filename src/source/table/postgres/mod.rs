@@ -8,8 +8,10 @@ mod facts;
 mod failure;
 mod fence;
 mod layout;
+mod listen;
 mod login;
 mod numeric;
+mod passfile;
 mod session;
 mod tls;
 
@@ -26,11 +28,12 @@ use crate::clock::Stop;
 use crate::error::{Error, ErrorKind, Result};
 use crate::setting::SourceName;
 use crate::source::settings::{PostgresSettings, TableFrom};
-use crate::source::{Accounts, Finding};
+use crate::source::{Accounts, Finding, Wake};
 use address::Address;
 use facts::Facts;
 use fence::Before;
 use layout::{CatalogColumn, Layout};
+use listen::Listener;
 use session::Session;
 
 /// A table source over a PostgreSQL database.
@@ -48,14 +51,22 @@ impl TableSource<PostgresTable> {
         runtime: Handle,
         accounts: Arc<dyn Accounts>,
     ) -> Result<Self> {
-        let address = read_address(settings)?;
-        let table = PostgresTable { settings: settings.clone(), runtime, accounts, open: None, stop: Stop::new() };
+        let address = read_address(name, settings)?;
+        let table = PostgresTable {
+            name: name.clone(),
+            settings: settings.clone(),
+            runtime,
+            accounts,
+            open: None,
+            stop: Stop::new(),
+        };
         Ok(Self::over(name, &settings.table, &address.location, table))
     }
 }
 
 /// One table of a PostgreSQL database.
 pub struct PostgresTable {
+    name: SourceName,
     settings: PostgresSettings,
     runtime: Handle,
     accounts: Arc<dyn Accounts>,
@@ -76,12 +87,12 @@ struct Open {
 
 impl PostgresTable {
     fn connect(&self, stop: &Stop) -> Result<Open> {
-        let address = read_address(&self.settings)?;
+        let address = read_address(&self.name, &self.settings)?;
         let passwords = match &self.settings.password {
             Some(secret) => secret.reveal_all()?,
             None => Vec::new(),
         };
-        let session = Session::connect(&address, &passwords, &*self.accounts, &self.runtime, stop)?;
+        let session = Session::connect(&address, &passwords, &*self.accounts, &self.runtime, None, stop)?;
         let (zone, version) = session.prepare(stop)?;
         Ok(Open {
             session,
@@ -387,6 +398,13 @@ impl Table for PostgresTable {
         open.facts.hazard(open.layout.shape.settling)
     }
 
+    fn watch(&self, wake: Arc<dyn Wake>) -> Option<Box<dyn Send>> {
+        let channel = self.settings.listen.clone()?;
+        let (name, settings) = (self.name.clone(), self.settings.clone());
+        let (runtime, accounts) = (self.runtime.clone(), self.accounts.clone());
+        Listener { name, settings, runtime, accounts, wake }.begin(channel)
+    }
+
     fn examine(&mut self) -> Result<Vec<Finding>> {
         doctor::examine(self)
     }
@@ -424,8 +442,8 @@ impl Table for PostgresTable {
     }
 }
 
-fn read_address(settings: &PostgresSettings) -> Result<Address> {
+fn read_address(name: &SourceName, settings: &PostgresSettings) -> Result<Address> {
     let text = settings.url.reveal()?;
-    let address = Address::parse(&text, &settings.tls, |name| std::env::var(name).ok());
+    let address = Address::parse(&text, &settings.tls, &format!("highwater/{name}"), |name| std::env::var(name).ok());
     address.map_err(|e| e.while_doing(format!("url ({})", settings.url.origin())))
 }
