@@ -68,6 +68,8 @@ section! {
         url: Required<Located<ConnectionText>> = "env:ERP_URL",
         /// The password, when it is not part of `url`.
         password: Option<Secret>,
+        /// A channel: its NOTIFY makes the source look at once, between two polls.
+        listen: Option<Located<String>>,
         /// Certificates beyond what `sslmode` and `sslrootcert` of the URL say.
         tls: Nested<TlsSection> = {},
     }
@@ -87,13 +89,22 @@ pub fn read_sqlite(keys: &mut Keys<'_>, reading: &mut Reading) -> KindDraft {
     KindDraft { kind, ..draft }
 }
 
+/// PostgreSQL's names are not longer (NAMEDATALEN - 1).
+const CHANNEL_BYTES_MAX: usize = 63;
+
 /// Reads the keys of a PostgreSQL table.
 pub fn read_postgres(keys: &mut Keys<'_>, reading: &mut Reading) -> KindDraft {
     let section: PostgresSection = keys.read(reading);
     let tls = tls::settings(section.tls.0, &format!("{}.tls", keys.path()), reading);
     let (draft, table) = read_table(&POSTGRES, keys, reading);
+    if let Some(channel) = section.listen.as_ref().filter(|channel| channel.value.len() > CHANNEL_BYTES_MAX) {
+        let text =
+            format!("{}.listen has more than {CHANNEL_BYTES_MAX} bytes; PostgreSQL has no such channel", keys.path());
+        reading.problem(&channel.place, text);
+    }
+    let listen = section.listen.map(|channel| channel.value);
     let kind = section.url.0.zip(table).map(|(url, table)| {
-        SourceKind::Postgres(PostgresSettings { url: url.value.0, password: section.password, tls, table })
+        SourceKind::Postgres(PostgresSettings { url: url.value.0, password: section.password, listen, tls, table })
     });
     KindDraft { kind, ..draft }
 }

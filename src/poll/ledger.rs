@@ -383,6 +383,7 @@ mod tests {
             binding: None,
             error: None,
             degraded: None,
+            settled: None,
             hold,
             waiting: 0,
             waiting_shown: None,

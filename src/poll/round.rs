@@ -212,6 +212,7 @@ impl Poller {
             binding: lease.binding.clone(),
             error: None,
             degraded: None,
+            settled: None,
             // These end by themselves, and are found again by each look.
             hold: lease.hold.clone().filter(|h| !ends_by_itself(h.reason)),
             waiting: 0,
@@ -245,6 +246,7 @@ impl Poller {
                 ended.hold = if full { looked.hold } else { looked.hold.or(ended.hold) };
                 let unchanged = looked.waiting == 0 && self.waiting_before == 0;
                 ended.waiting = looked.waiting;
+                ended.settled = looked.settled;
                 ended.waiting_shown = (!unchanged).then_some(looked.waiting_shown);
                 self.waiting_before = looked.waiting;
             }

@@ -5,6 +5,7 @@
 
 pub mod directory;
 pub mod settings;
+mod settled;
 pub mod table;
 pub mod turn;
 
@@ -17,6 +18,7 @@ use crate::clock::{Clock, Stop, Timestamp};
 use crate::error::Result;
 use crate::event::SpoolWriter;
 use settings::{SourceKind, SourceSettings};
+pub use settled::Settled;
 
 /// A page of entries holds at most this many; the store keeps its writer at most some 20 ms with one.
 pub const PAGE_ENTRIES_MAX: usize = 1_000;
@@ -263,21 +265,6 @@ pub struct Looked {
     pub ignored_shown: Vec<(Key, String)>,
     /// How far the cursor of a table has settled.
     pub settled: Option<Settled>,
-}
-
-/// How far the cursor of a table has settled, for `status`.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Settled {
-    /// The way to settle that is in use: `row-version`, `fence`, `overlap:60s`.
-    pub mode: String,
-    /// SAFE: everything at or below it has been seen.
-    pub safe: Option<String>,
-    /// How far SAFE is behind the database's clock, where it is a point in time.
-    pub lag: Option<Duration>,
-    /// Who keeps SAFE from moving, a line each: process, user, application, since when.
-    pub held_by: Vec<String>,
-    /// Rows that sweeps found and polls had missed, since the cursor began.
-    pub late_found: u64,
 }
 
 /// At most this many waiting or ignored entries are listed by name.

@@ -177,6 +177,8 @@ pub struct PollEnded {
     pub error: Option<String>,
     /// Why the source is only partly well.
     pub degraded: Option<String>,
+    /// How far the cursor of a table has settled; `None` leaves what is stored.
+    pub settled: Option<crate::source::Settled>,
     /// What holds it from now on.
     pub hold: Option<Hold>,
     /// How many entries wait.

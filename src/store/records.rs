@@ -5,7 +5,7 @@ use crate::clock::Timestamp;
 use crate::error::Result;
 use crate::event::{Event, EventId};
 use crate::setting::{SinkName, SourceName};
-use crate::source::{Hold, Waiting};
+use crate::source::{Hold, Settled, Waiting};
 
 use super::{Lease, Memory, Pause, SinkHold, State};
 
@@ -61,6 +61,8 @@ pub struct SourceRecord {
     pub hold: Option<Hold>,
     /// Why it is only partly well.
     pub degraded: Option<String>,
+    /// How far the cursor of a table had settled at the last poll.
+    pub settled: Option<Settled>,
     /// How many keys are known and present.
     pub known: u64,
     /// How many entries wait.

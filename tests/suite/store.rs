@@ -173,6 +173,7 @@ pub fn ended() -> PollEnded {
         binding: Some(Binding { location: "/srv/drop".into(), filters: "*".into() }),
         error: None,
         degraded: None,
+        settled: None,
         hold: None,
         waiting: 0,
         waiting_shown: None,

@@ -1,6 +1,9 @@
 //! Table sources against real databases, through the library's own interface and a ledger in memory.
 
 mod conformance;
+mod doctor;
+mod fence;
+mod listen;
 mod postgres;
 mod postgres_access;
 mod postgres_types;

@@ -63,6 +63,9 @@ fn source_lines(record: &SourceRecord, now: Timestamp) -> Vec<String> {
     if let Some(degraded) = &record.degraded {
         lines.push(format!("degraded: {}", safe(degraded)));
     }
+    if let Some(settled) = record.settled.as_ref().filter(|_| record.cursor.is_some()) {
+        lines.extend(settled.lines().iter().map(|line| safe(line)));
+    }
     lines.push(format!("last polled {}, last well {}", time(record.last_poll), time(record.last_success)));
     lines
 }

@@ -70,6 +70,9 @@ fn notes(report: &Report) -> Vec<String> {
         if let Some(degraded) = &source.degraded {
             notes.push(format!("source {name}: degraded: {}", safe(degraded)));
         }
+        if let Some(settled) = &source.settled {
+            notes.extend(settled.lines().iter().map(|line| format!("source {name}: {}", safe(line))));
+        }
         if source.refused > 0 {
             notes.push(format!("source {name}: {} refused; \"highwater dead list --source {name}\"", source.refused));
         }

@@ -120,6 +120,8 @@ pub struct PostgresSettings {
     pub url: Secret,
     /// The password, when it is not part of `url`.
     pub password: Option<Secret>,
+    /// A channel whose NOTIFY makes the source look at once.
+    pub listen: Option<String>,
     /// Certificates beyond what `sslmode` and `sslrootcert` say.
     pub tls: TlsSettings,
     /// What all table sources share.

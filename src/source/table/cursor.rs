@@ -57,6 +57,9 @@ pub struct Mark {
     /// Who could still commit rows at or below it when it was made; only where the database tells.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub writers: Vec<String>,
+    /// Whether `writers` are all of them: only such a mark may close when they have ended.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub fenced: bool,
 }
 
 /// One way through the rows, from SAFE to the newest.
@@ -189,6 +192,7 @@ mod tests {
             tick_ms: None,
             watermark: vec![String::new()],
             writers: vec!["3/7".into()],
+            fenced: true,
         });
         cursor.pass = Some(Pass { next: Some(vec!["-1".into()]), ..Pass::default() });
         assert_eq!(Cursor::parse(&cursor.to_text(), &name).expect("valid"), cursor);

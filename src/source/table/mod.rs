@@ -9,13 +9,14 @@
 //! - `round`: one poll; `plan`: which pass it makes; `pass`: running it; `batch`: rows on their way to a page
 //! - `versions`: which pass by row version comes next (pure); `versions_pass`: running it
 //! - `sweep`: rows that were removed, and rows that polls missed
-//! - `explaining`: what `check` and `explain` say
+//! - `explaining`: what `check` and `explain` say; `doctor`: what `doctor` tries; `settled`: how far SAFE has come
 //! - `sqlite`, `postgres`: the adapters
 
 mod batch;
 mod calendar;
 mod cursor;
 mod dialect;
+mod doctor;
 mod explaining;
 mod json;
 mod local;
@@ -23,6 +24,7 @@ mod pass;
 mod plan;
 pub mod postgres;
 mod round;
+mod settled;
 mod settling;
 pub mod sqlite;
 mod statement;
@@ -30,6 +32,7 @@ mod sweep;
 mod versions;
 mod versions_pass;
 
+use std::sync::Arc;
 use std::time::Duration;
 
 pub use postgres::PostgresSource;
@@ -38,6 +41,7 @@ pub use sqlite::SqliteSource;
 
 use crate::clock::Stop;
 use crate::error::{Error, Result};
+use crate::source::{Finding, Wake};
 use statement::Shape;
 use sweep::Part;
 use versions::RowVersions;
@@ -128,6 +132,34 @@ pub trait Table: Send {
         None
     }
 
+    /// The largest watermark at or below `newest` that is not drawn any more: by the database's clock, where the watermark
+    /// is a point in time.
+    fn drawn(&mut self, newest: Values) -> Result<Values> {
+        Ok(newest)
+    }
+
+    /// How far `safe` is behind the database's clock; `None` where the watermark is no point in time.
+    fn lag(&mut self, safe: &Values) -> Result<Option<Duration>> {
+        let _ = safe;
+        Ok(None)
+    }
+
+    /// Why rows could be lost with the way to settle that is in use, one line; `None` where nothing speaks for it.
+    fn hazard(&self) -> Option<String> {
+        None
+    }
+
+    /// Begins to watch for hints that it is worth looking now, until what is returned is dropped.
+    fn watch(&self, wake: Arc<dyn Wake>) -> Option<Box<dyn Send>> {
+        let _ = wake;
+        None
+    }
+
+    /// What is to be said of this kind of database in particular, for `doctor`.
+    fn examine(&mut self) -> Result<Vec<Finding>> {
+        Ok(Vec::new())
+    }
+
     /// Whether the order of a pass comes out of an index.
     fn is_indexed(&mut self) -> Result<bool>;
 
@@ -146,6 +178,10 @@ pub struct Opening<'a> {
     pub may_skip: bool,
     /// SAFE, where the cursor has one: what is in flight matters beyond it.
     pub safe: Option<&'a Values>,
+    /// Whether this is the first look of all: it may take longer, to begin with a SAFE.
+    pub first: bool,
+    /// The writers that the cursor's marks wait for.
+    pub awaited: &'a [String],
 }
 
 /// A transaction, or a session, that may still commit rows.

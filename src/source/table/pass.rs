@@ -108,10 +108,11 @@ impl<T: Table> TableSource<T> {
             cursor.marks.drain(..=at);
         }
         let Some(last) = last else { return Ok(()) };
+        let fenced = self.settling() == Settling::Fence;
         let (watermark, writers) = match self.settling() {
             Settling::Overlap(_) => (self.table.capped(last)?, Vec::new()),
             Settling::Fence => {
-                let watermark = self.behind(&last, Duration::ZERO)?.unwrap_or(last);
+                let watermark = self.table.drawn(last)?;
                 let writers = self.table.writers_now()?;
                 (watermark, writers.into_iter().map(|writer| writer.id).collect())
             }
@@ -122,7 +123,7 @@ impl<T: Table> TableSource<T> {
             None => true,
         };
         if beyond {
-            push_mark(&mut cursor.marks, Mark { writers, ..mark_at(now, watermark) });
+            push_mark(&mut cursor.marks, Mark { writers, fenced, ..mark_at(now, watermark) });
         }
         Ok(())
     }

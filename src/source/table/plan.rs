@@ -170,6 +170,10 @@ impl<T: Table> TableSource<T> {
             Settling::Overlap(overlap) => self.behind(&newest, overlap)?,
             Settling::Fence | Settling::Bound => self.table.bound(&newest)?,
         };
+        if behind.is_none() && self.settling() == Settling::Fence {
+            // What is in flight is not known: remembering all rows is what loses none of those that commit later.
+            return Ok(Some(Pass { silent: true, ..Pass::default() }));
+        }
         let ties = behind.is_none() || self.ties_remain();
         let floor = match behind {
             Some(behind) => Some(behind),
@@ -226,7 +230,10 @@ impl<T: Table> TableSource<T> {
     }
 
     fn ties_remain(&self) -> bool {
-        ties_remain(self.settling(), self.table.shape().resolution)
+        let shape = self.table.shape();
+        // The clock says when the last row with some time is drawn, not when the last one of a tuple is.
+        let is_tuple = shape.settling == Settling::Fence && shape.watermark.len() > 1;
+        is_tuple || ties_remain(shape.settling, shape.resolution)
     }
 
     /// The smaller of `newest` and the database's clock, less `overlap` and the time in which ties may still be drawn.

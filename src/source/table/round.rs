@@ -1,6 +1,7 @@
 //! One poll of a table: open a snapshot, plan a pass, run it, count what can't become an event.
 //! Which pass it is belongs to `plan`, running it to `pass`, SQL and values to the adapters behind [`Table`].
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::batch::Refusals;
@@ -15,7 +16,7 @@ use crate::change::{Key, Nature};
 use crate::error::Result;
 use crate::setting::SourceName;
 use crate::source::settings::{TableFrom, TableSettings};
-use crate::source::{Binding, Ledger, Look, Looked, Source};
+use crate::source::{Binding, Finding, Ledger, Look, Looked, Settled, Source, Wake};
 
 /// Rows without watermark or key are counted up to this.
 const INCOMPLETE_MAX: u64 = 100_000;
@@ -43,6 +44,8 @@ pub struct TableSource<T> {
     pub(super) sweeps: bool,
     /// The overlap, seconds, when a sweep had to widen it.
     pub(super) overlap_s: Option<u64>,
+    /// How far SAFE had come at the last look.
+    pub(super) settled: Option<Settled>,
     binding: Binding,
     incomplete: Incomplete,
 }
@@ -76,6 +79,7 @@ impl<T: Table> TableSource<T> {
             durable: Durable::default(),
             sweeps: false,
             overlap_s: None,
+            settled: None,
             binding: binding(settings, location),
             incomplete: Incomplete::default(),
         }
@@ -92,12 +96,20 @@ impl<T: Table> TableSource<T> {
         })
     }
 
-    /// SAFE as far as it is known before the columns are.
-    fn safe_of(&self, ledger: &dyn Ledger) -> Option<Values> {
+    /// SAFE and the writers that marks wait for, as far as they are known before the columns are.
+    fn standing(&self, ledger: &dyn Ledger) -> (Option<Values>, Vec<String>) {
+        let awaited = |cursor: &Cursor| {
+            let mut all: Vec<String> = cursor.marks.iter().flat_map(|mark| mark.writers.iter().cloned()).collect();
+            all.sort_unstable();
+            all.dedup();
+            (cursor.safe.clone(), all)
+        };
         let durable = ledger.cursor();
         match self.memory.as_ref().filter(|memory| memory.durable.as_deref() == durable) {
-            Some(memory) => memory.cursor.safe.clone(),
-            None => Cursor::parse(durable?, &self.name).ok()?.safe,
+            Some(memory) => awaited(&memory.cursor),
+            None => durable
+                .and_then(|text| Cursor::parse(text, &self.name).ok())
+                .map_or_else(Default::default, |c| awaited(&c)),
         }
     }
 
@@ -106,6 +118,10 @@ impl<T: Table> TableSource<T> {
         let mut cursor = self.load(ledger)?;
         cursor.check_columns(self.table.shape(), &self.name)?;
         pull_in(&mut cursor.marks, now);
+        if self.settling() == Settling::Fence {
+            // Marks of another way to settle say nothing of writers.
+            cursor.marks.retain(|mark| mark.fenced);
+        }
         self.test_round_trip()?;
         self.note_filters(&mut cursor, look, ledger)?;
         self.sweeps = self.is_sweep_due(&cursor, look, now);
@@ -119,7 +135,10 @@ impl<T: Table> TableSource<T> {
             return Ok(looked);
         }
         self.count_incomplete(look, looked.seen > 0)?;
-        Ok(self.with_sweeps(Looked { degraded: self.incomplete.text.clone(), ..looked }))
+        self.settled = self.how_far()?;
+        let degraded: Vec<String> = self.incomplete.text.iter().cloned().chain(self.table.hazard()).collect();
+        let degraded = (!degraded.is_empty()).then(|| degraded.join("; "));
+        Ok(self.with_sweeps(Looked { degraded, settled: self.settled.clone(), ..looked }))
     }
 
     fn look_by_watermark(
@@ -256,9 +275,12 @@ impl<T: Table> Source for TableSource<T> {
     fn poll(&mut self, look: &Look<'_>, ledger: &mut dyn Ledger) -> Result<Looked> {
         look.stop.check()?;
         let may_skip = self.is_quiet(look, ledger);
-        let safe = self.safe_of(ledger);
-        if self.table.begin(look.stop, &Opening { may_skip, safe: safe.as_ref() })? == Begun::Unchanged {
-            let looked = Looked { complete: true, degraded: self.incomplete.text.clone(), ..Looked::default() };
+        let (safe, awaited) = self.standing(ledger);
+        let first = ledger.cursor().is_none();
+        let opening = Opening { may_skip, safe: safe.as_ref(), first, awaited: &awaited };
+        if self.table.begin(look.stop, &opening)? == Begun::Unchanged {
+            let degraded = self.incomplete.text.clone();
+            let looked = Looked { complete: true, degraded, settled: self.settled.clone(), ..Looked::default() };
             return Ok(self.with_sweeps(looked));
         }
         let looked = self.look(look, ledger);
@@ -273,6 +295,14 @@ impl<T: Table> Source for TableSource<T> {
 
     fn probe(&mut self) -> Result<Vec<String>> {
         self.within_snapshot(&crate::clock::Stop::new(), Self::findings)
+    }
+
+    fn examine(&mut self) -> Result<Vec<Finding>> {
+        self.within_snapshot(&crate::clock::Stop::new(), Self::examined)
+    }
+
+    fn watch(&mut self, wake: Arc<dyn Wake>) -> Option<Box<dyn Send>> {
+        self.table.watch(wake)
     }
 
     fn explain(&mut self, key: &Key) -> Result<Vec<String>> {

@@ -94,7 +94,8 @@ pub fn settled_mark(marks: &[Mark], overlap: Duration, resolution: Resolution, n
 
 /// The newest mark of whose writers none is left, as its place in `marks`.
 pub fn closed_mark(marks: &[Mark], writers: &[Writer]) -> Option<usize> {
-    marks.iter().rposition(|mark| !mark.writers.iter().any(|id| writers.iter().any(|writer| writer.id == *id)))
+    let is_left = |id: &String| writers.iter().any(|writer| writer.id == *id);
+    marks.iter().rposition(|mark| mark.fenced && !mark.writers.iter().any(is_left))
 }
 
 fn is_old_enough(mark: &Mark, wait: Duration, now: Moment) -> bool {
@@ -108,14 +109,14 @@ fn is_old_enough(mark: &Mark, wait: Duration, now: Moment) -> bool {
 pub fn pull_in(marks: &mut [Mark], now: Moment) {
     for mark in marks.iter_mut().filter(|mark| mark.at_ms > now.wall.millis()) {
         let (watermark, writers) = (std::mem::take(&mut mark.watermark), std::mem::take(&mut mark.writers));
-        *mark = Mark { writers, ..mark_at(now, watermark) };
+        *mark = Mark { writers, fenced: mark.fenced, ..mark_at(now, watermark) };
     }
 }
 
 /// A mark made now.
 pub fn mark_at(now: Moment, watermark: Values) -> Mark {
     let tick_ms = u64::try_from(now.tick.as_millis()).unwrap_or(u64::MAX);
-    Mark { at_ms: now.wall.millis(), tick_ms: Some(tick_ms), watermark, writers: Vec::new() }
+    Mark { at_ms: now.wall.millis(), tick_ms: Some(tick_ms), watermark, writers: Vec::new(), fenced: false }
 }
 
 /// Adds a mark; beyond [`MARKS_MAX`] every second one goes, never the newest.
@@ -146,6 +147,7 @@ mod tests {
             tick_ms: tick.map(|t| t * 1_000),
             watermark: vec![watermark.into()],
             writers: Vec::new(),
+            fenced: false,
         }
     }
 
@@ -186,6 +188,7 @@ mod tests {
     fn the_newest_mark_without_writers_left_closes() {
         let of = |watermark, writers: &[&str]| Mark {
             writers: writers.iter().map(|id| (*id).to_owned()).collect(),
+            fenced: true,
             ..mark(0, None, watermark)
         };
         let marks = [of("1", &["3/7"]), of("2", &["3/7", "4/1"]), of("3", &["5/2"])];
@@ -195,6 +198,7 @@ mod tests {
         assert_eq!(closed_mark(&marks, &left(&["4/1", "5/2", "6/1"])), Some(0));
         assert_eq!(closed_mark(&marks, &left(&["5/2"])), Some(1));
         assert_eq!(closed_mark(&marks, &left(&["3/8"])), Some(2));
+        assert_eq!(closed_mark(&[mark(0, None, "1")], &[]), None, "nobody asked who could still commit");
     }
 
     proptest! {

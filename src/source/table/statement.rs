@@ -159,6 +159,17 @@ impl Shape {
         self.plain(self.select(&texts, &rest, Some(1)))
     }
 
+    /// The most rows that share one watermark, among the newest `limit`.
+    pub fn ties(&self, limit: u64) -> Statement {
+        let each = list(self.watermark.iter().enumerate().map(|(at, c)| format!("{} AS w{at}", c.sql)));
+        let order = list(self.watermark.iter().map(|c| format!("{} DESC", c.ordered)));
+        let complete = conditions(self.watermark.iter().map(|c| format!("{} IS NOT NULL", c.sql)));
+        let rows = self.select(&each, &format!("{complete} ORDER BY {order}"), Some(limit));
+        let group = list((0..self.watermark.len()).map(|at| format!("w{at}")));
+        let most = self.dialect.text_of("max(n)");
+        self.plain(format!("SELECT {most} FROM (SELECT count(*) AS n FROM ({rows}) newest GROUP BY {group}) groups"))
+    }
+
     /// The watermark of the row with this key.
     pub fn watermark_of(&self, key: &Values) -> Statement {
         let mut statement = Statement::default();

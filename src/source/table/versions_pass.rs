@@ -14,7 +14,7 @@ use super::{Row, Table, TableSource, Values};
 use crate::change::Sight;
 use crate::error::{Error, Result};
 use crate::source::settings::{Start, Window};
-use crate::source::{Hold, HoldReason, Ledger, Look, Looked, Patience, Settled};
+use crate::source::{Hold, HoldReason, Ledger, Look, Looked, Patience};
 
 /// What a poll is going to do.
 enum Planned {
@@ -50,8 +50,7 @@ impl<T: Table> TableSource<T> {
         if sweeps && looked.hold.is_none() {
             self.sweep(Reach::Everything, look, ledger, now)?;
         }
-        let settled = Some(Settled { mode: "row-version".into(), ..Settled::default() });
-        Ok(Looked { settled, ..looked })
+        Ok(looked)
     }
 
     fn plan_by_version(

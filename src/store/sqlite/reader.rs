@@ -15,7 +15,7 @@ use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Event, EventId};
 use crate::setting::{SinkName, SourceName};
-use crate::source::{Block, Waiting};
+use crate::source::{Block, Settled, Waiting};
 use crate::store::records::{
     AttemptRecord, DeliveryFilter, DeliveryRecord, EventFilter, EventRecord, RefusedRecord, SinkRecord, SourceRecord,
 };
@@ -207,7 +207,7 @@ impl Records for SqliteRecords {
                 "SELECT name, kind, cursor, pause_reason, pause_until, hold_reason, hold_detail, degraded, waiting,
                         sequence, unrouted, last_poll, last_success, last_error,
                         (SELECT count(*) FROM known k WHERE k.source_id = source.id AND k.presence = 0),
-                        (SELECT count(*) FROM refused r WHERE r.source_id = source.id AND r.acked = 0)
+                        (SELECT count(*) FROM refused r WHERE r.source_id = source.id AND r.acked = 0), settled
                  FROM source ORDER BY name",
             )
             .map_err(&doing)?;
@@ -228,6 +228,7 @@ impl Records for SqliteRecords {
                 last_poll: last_poll.map(time),
                 last_success: last_success.map(time),
                 last_error: row.get(13)?,
+                settled: row.get::<_, Option<String>>(16)?.and_then(|text| Settled::parse(&text)),
             })
         };
         let rows = statement.query_map([], read).map_err(&doing)?;

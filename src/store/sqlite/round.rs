@@ -9,7 +9,7 @@ use super::writer::Durability;
 use crate::clock::Timestamp;
 use crate::error::{Error, ErrorKind, Result};
 use crate::setting::SourceName;
-use crate::source::{Accepted, Binding, Hold, HoldReason};
+use crate::source::{Accepted, Binding, Hold, HoldReason, Settled};
 use crate::store::{Lease, Pause, PollEnded};
 
 /// The bits of `source.accepted`.
@@ -149,7 +149,7 @@ fn write_poll_end(connection: &Connection, id: i64, used_up: i64, ended: &PollEn
                     waiting = ?7, unrouted = unrouted + ?8, completed = completed + ?9,
                     last_success = CASE WHEN ?3 IS NULL THEN ?2 ELSE last_success END,
                     location = coalesce(?10, location), filters = coalesce(?11, filters),
-                    accepted = accepted & ~?12
+                    accepted = accepted & ~?12, settled = coalesce(?13, settled)
              WHERE id = ?1",
         )
         .and_then(|mut s| {
@@ -166,6 +166,7 @@ fn write_poll_end(connection: &Connection, id: i64, used_up: i64, ended: &PollEn
                 ended.binding.as_ref().map(|b| b.location.as_str()),
                 ended.binding.as_ref().map(|b| b.filters.as_str()),
                 used_up,
+                ended.settled.as_ref().map(Settled::to_text),
             ])
         })
         .map_err(&doing)?;

@@ -16,7 +16,10 @@ use crate::error::{Error, ErrorKind, Result};
 const APPLICATION_ID: i32 = 0x4857_5452;
 
 /// Each entry brings the store one version further.
-const MIGRATIONS: [&str; 4] = [FIRST, GONE_KEYS, LOGINS, COMPARING];
+const MIGRATIONS: [&str; 5] = [FIRST, GONE_KEYS, LOGINS, COMPARING, SETTLED];
+
+/// How far the cursor of a table has settled, as JSON.
+const SETTLED: &str = "ALTER TABLE source ADD COLUMN settled TEXT;";
 
 /// Indexes whose conditions compare instead of listing.
 const COMPARING: &str = "

@@ -48,7 +48,7 @@ pub fn new_place() -> Database {
 /// Settings that connect with `address`.
 pub fn settings(address: &str, table: &TableSettings) -> PostgresSettings {
     let url = Secret::literal(address);
-    PostgresSettings { url, password: None, tls: TlsSettings::default(), table: table.clone() }
+    PostgresSettings { url, password: None, listen: None, tls: TlsSettings::default(), table: table.clone() }
 }
 
 /// A source with these settings.

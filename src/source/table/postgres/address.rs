@@ -7,6 +7,7 @@ use std::time::Duration;
 use tokio_postgres::Config;
 use tokio_postgres::config::{Host, SslMode};
 
+use super::passfile::{self, Wanted};
 use crate::error::{Error, ErrorKind, Result};
 use crate::net::TlsSettings;
 
@@ -56,6 +57,7 @@ struct Extra {
     root: Option<String>,
     cert: Option<String>,
     key: Option<String>,
+    passfile: Option<String>,
 }
 
 impl Extra {
@@ -67,6 +69,7 @@ impl Extra {
             "sslrootcert" => self.root = value,
             "sslcert" => self.cert = value,
             "sslkey" => self.key = value,
+            "passfile" => self.passfile = value,
             "sslcompression" | "gssencmode" | "krbsrvname" | "fallback_application_name" => {}
             _ => return false,
         }
@@ -75,11 +78,17 @@ impl Extra {
 }
 
 impl Address {
-    /// Reads `text`; what it does not say comes from `variable` (the environment).
+    /// Reads `text`; what it does not say comes from `variable` (the environment). The server is told that we are
+    /// `application`, unless either names another.
     ///
     /// # Errors
     /// `Config`, without any part of `text` that could be secret.
-    pub fn parse(text: &str, tls: &TlsSettings, variable: impl Fn(&str) -> Option<String>) -> Result<Self> {
+    pub fn parse(
+        text: &str,
+        tls: &TlsSettings,
+        application: &str,
+        variable: impl Fn(&str) -> Option<String>,
+    ) -> Result<Self> {
         let mut extra = Extra::default();
         let plain = if text.starts_with("postgres://") || text.starts_with("postgresql://") {
             without_ours_url(text, &mut extra)
@@ -87,7 +96,12 @@ impl Address {
             without_ours_pairs(text, &mut extra).ok_or_else(unreadable)?
         };
         let mut config: Config = plain.parse().map_err(|e| named(&e))?;
-        complete(&mut config, &variable)?;
+        complete(&mut config, application, &variable)?;
+        if config.get_password().is_none()
+            && let Some(password) = password_from_file(&config, extra.passfile.take(), &variable)
+        {
+            config.password(password);
+        }
         let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
         let mut tls = tls.clone();
         let path = |text: Option<String>| text.map(PathBuf::from);
@@ -143,7 +157,29 @@ fn mode_of(written: Option<&str>, tls: &TlsSettings, system_roots: bool) -> Resu
     })
 }
 
-fn complete(config: &mut Config, variable: &impl Fn(&str) -> Option<String>) -> Result<()> {
+/// The password that libpq's password file has for the first of the hosts it knows.
+fn password_from_file(
+    config: &Config,
+    written: Option<String>,
+    variable: &impl Fn(&str) -> Option<String>,
+) -> Option<String> {
+    let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
+    let named = written.or_else(|| variable("PGPASSFILE")).map(PathBuf::from);
+    let path = named.or_else(|| variable("HOME").map(|home| Path::new(&home).join(".pgpass")))?;
+    let user = config.get_user()?;
+    let database = config.get_dbname().unwrap_or(user);
+    config.get_hosts().iter().enumerate().find_map(|(at, host)| {
+        let port = config.get_ports().get(at).or(config.get_ports().first()).copied().unwrap_or(5432);
+        let host = match host {
+            Host::Tcp(name) => name.as_str(),
+            Host::Unix(path) if path.as_path() == Path::new(SOCKET_FOLDER) => "localhost",
+            Host::Unix(path) => path.to_str()?,
+        };
+        passfile::password(&path, &Wanted { host, port, database, user })
+    })
+}
+
+fn complete(config: &mut Config, application: &str, variable: &impl Fn(&str) -> Option<String>) -> Result<()> {
     let variable = |name: &str| variable(name).filter(|value| !value.is_empty());
     if config.get_hosts().is_empty() {
         match (config.get_hostaddrs().first().map(ToString::to_string), variable("PGHOST")) {
@@ -182,7 +218,7 @@ fn complete(config: &mut Config, variable: &impl Fn(&str) -> Option<String>) -> 
         config.options(options);
     }
     if config.get_application_name().is_none() {
-        config.application_name(variable("PGAPPNAME").unwrap_or_else(|| "highwater".into()));
+        config.application_name(variable("PGAPPNAME").unwrap_or_else(|| application.into()));
     }
     if config.get_connect_timeout().is_none() {
         let seconds = variable("PGCONNECT_TIMEOUT").and_then(|text| text.parse().ok());
@@ -280,7 +316,7 @@ mod tests {
     use super::*;
 
     fn address(text: &str) -> Address {
-        Address::parse(text, &TlsSettings::default(), |_| None).expect(text)
+        Address::parse(text, &TlsSettings::default(), "highwater/erp", |_| None).expect(text)
     }
 
     #[test]
@@ -306,10 +342,31 @@ mod tests {
             "PGSSLMODE" => Some("require".into()),
             _ => None,
         };
-        let address = Address::parse("user=u", &TlsSettings::default(), environment).expect("valid");
+        let address = Address::parse("user=u", &TlsSettings::default(), "highwater/erp", environment).expect("valid");
         assert_eq!(address.location, "postgres://a:1,b:2/erp");
         assert_eq!(address.mode, Mode::Require);
-        assert_eq!(address.config.get_application_name(), Some("highwater"));
+        assert_eq!(address.config.get_application_name(), Some("highwater/erp"));
+    }
+
+    #[test]
+    fn a_password_comes_from_the_password_file_when_nothing_else_has_one() {
+        use std::os::unix::fs::PermissionsExt;
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join(".pgpass");
+        std::fs::write(&path, "db.example:*:erp:u:from file\n").expect("a file");
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o600)).expect("permissions");
+        let text = |path: &Path| path.to_str().map(str::to_owned);
+        for variable in ["PGPASSFILE", "HOME"] {
+            let value = text(if variable == "HOME" { folder.path() } else { &path });
+            let environment = |name: &str| if name == variable { value.clone() } else { None };
+            let parsed = |text: &str| {
+                let address = Address::parse(text, &TlsSettings::default(), "highwater/erp", environment).expect(text);
+                address.config.get_password().map(|password| String::from_utf8_lossy(password).into_owned())
+            };
+            assert_eq!(parsed("postgres://u@db.example/erp").as_deref(), Some("from file"));
+            assert_eq!(parsed("postgres://u:own@db.example/erp").as_deref(), Some("own"));
+            assert_eq!(parsed("postgres://u@db.example/other"), None);
+        }
     }
 
     #[test]
@@ -317,18 +374,21 @@ mod tests {
         for bad in
             ["postgres://u:hunter2@h:x/db", "u:hunter2@h", "password=hunter2 port=x", "hunter2=1", "host='h hunter2"]
         {
-            let error = Address::parse(bad, &TlsSettings::default(), |_| None).map(|_| ()).expect_err(bad);
+            let error =
+                Address::parse(bad, &TlsSettings::default(), "highwater/erp", |_| None).map(|_| ()).expect_err(bad);
             assert!(!error.to_string().contains("hunter2"), "{error}");
         }
-        let error = Address::parse("hots=a", &TlsSettings::default(), |_| None).map(|_| ()).expect_err("unknown");
+        let error = Address::parse("hots=a", &TlsSettings::default(), "highwater/erp", |_| None)
+            .map(|_| ())
+            .expect_err("unknown");
         assert!(error.to_string().contains("hots"), "{error}");
-        assert!(Address::parse("sslmode=on", &TlsSettings::default(), |_| None).is_err());
+        assert!(Address::parse("sslmode=on", &TlsSettings::default(), "highwater/erp", |_| None).is_err());
     }
 
     #[test]
     fn naming_what_to_trust_asks_for_verification() {
         let tls = TlsSettings { ca: Some("/ca.pem".into()), ..TlsSettings::default() };
-        let mode = |text: &str| Address::parse(text, &tls, |_| None).expect(text).mode;
+        let mode = |text: &str| Address::parse(text, &tls, "highwater/erp", |_| None).expect(text).mode;
         assert_eq!(mode("host=h"), Mode::VerifyFull);
         assert_eq!(mode("host=h sslmode=require"), Mode::VerifyCa);
         assert_eq!(mode("host=/tmp sslmode=verify-full"), Mode::Disable);

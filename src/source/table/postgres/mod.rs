@@ -1,12 +1,18 @@
-//! PostgreSQL tables: snapshots in REPEATABLE READ READ ONLY, values in binary, rows by version where they have one.
+//! PostgreSQL tables: snapshots in REPEATABLE READ READ ONLY, values in binary, rows by version where they have one, else SAFE
+//! behind a fence or an overlap.
 //! Which rows are new belongs to the parts all tables share.
 
 mod address;
 mod cell;
+mod doctor;
+mod facts;
 mod failure;
+mod fence;
 mod layout;
+mod listen;
 mod login;
 mod numeric;
+mod passfile;
 mod session;
 mod tls;
 mod versions;
@@ -18,18 +24,21 @@ use tokio::runtime::Handle;
 
 use super::dialect::Dialect;
 use super::local::floor_of_coming;
-use super::settling::{Resolution, Settling};
+use super::settling::{Resolution, Settling, guard};
 use super::statement::{Column, Shape, Statement};
 use super::sweep::Part;
 use super::versions::RowVersions;
-use super::{Begun, End, Opening, Position, Row, Span, Table, TableSource, Values};
+use super::{Begun, End, Opening, Position, Row, Span, Table, TableSource, Values, Writer};
 use crate::clock::Stop;
 use crate::error::{Error, ErrorKind, Result};
 use crate::setting::SourceName;
-use crate::source::Accounts;
 use crate::source::settings::{PostgresSettings, TableFrom};
+use crate::source::{Accounts, Finding, Wake};
 use address::Address;
+use facts::Facts;
+use fence::Before;
 use layout::{CatalogColumn, Layout};
+use listen::Listener;
 use session::Session;
 
 /// A table source over a PostgreSQL database.
@@ -47,14 +56,22 @@ impl TableSource<PostgresTable> {
         runtime: Handle,
         accounts: Arc<dyn Accounts>,
     ) -> Result<Self> {
-        let address = read_address(settings)?;
-        let table = PostgresTable { settings: settings.clone(), runtime, accounts, open: None, stop: Stop::new() };
+        let address = read_address(name, settings)?;
+        let table = PostgresTable {
+            name: name.clone(),
+            settings: settings.clone(),
+            runtime,
+            accounts,
+            open: None,
+            stop: Stop::new(),
+        };
         Ok(Self::over(name, &settings.table, &address.location, table))
     }
 }
 
 /// One table of a PostgreSQL database.
 pub struct PostgresTable {
+    name: SourceName,
     settings: PostgresSettings,
     runtime: Handle,
     accounts: Arc<dyn Accounts>,
@@ -69,18 +86,28 @@ struct Open {
     version: String,
     location: String,
     layout: Layout,
+    facts: Facts,
+    before: Before,
 }
 
 impl PostgresTable {
     fn connect(&self, stop: &Stop) -> Result<Open> {
-        let address = read_address(&self.settings)?;
+        let address = read_address(&self.name, &self.settings)?;
         let passwords = match &self.settings.password {
             Some(secret) => secret.reveal_all()?,
             None => Vec::new(),
         };
-        let session = Session::connect(&address, &passwords, &*self.accounts, &self.runtime, stop)?;
+        let session = Session::connect(&address, &passwords, &*self.accounts, &self.runtime, None, stop)?;
         let (zone, version) = session.prepare(stop)?;
-        Ok(Open { session, zone, version, location: address.location, layout: Layout::default() })
+        Ok(Open {
+            session,
+            zone,
+            version,
+            location: address.location,
+            layout: Layout::default(),
+            facts: Facts::default(),
+            before: Before::default(),
+        })
     }
 
     fn opened(&self) -> Result<&Open> {
@@ -102,14 +129,105 @@ impl PostgresTable {
         let catalog = self.catalog()?;
         let unique = self.is_unique()?;
         let identity = self.identity()?;
-        let settling = self.relation()?.settling(&self.settings.table, &place)?;
+        let facts = self.facts()?;
+        let settling = self.relation()?.settling(&self.settings.table, &place, facts.auto())?;
+        facts.check(settling, &place)?;
         let mut layout = Layout::of(columns, &catalog, settling, &self.settings.table, &place)?;
         layout.shape.unique_key = unique;
         layout.shape.identity = identity;
         if let Some(open) = self.open.as_mut() {
             open.layout = layout;
+            open.facts = facts;
         }
         Ok(())
+    }
+
+    /// Opens the snapshot; where a fence is in use, reads before it who could still commit.
+    fn open_snapshot(&mut self, stop: &Stop, opening: &Opening<'_>) -> Result<()> {
+        let mut before = None;
+        loop {
+            if before.is_none() && self.is_fenced()? {
+                let bound = if opening.first { self.first_bound(stop)? } else { None };
+                let writers = fence::writers(|sql| self.small(sql, &[]), opening.awaited)?;
+                before = Some(Before { writers, bound });
+            }
+            self.begin_snapshot(stop)?;
+            if before.is_some() || !self.is_fenced()? {
+                break;
+            }
+            // Only now is it known that it is to be fenced.
+            self.opened()?.session.run("ROLLBACK", stop)?;
+        }
+        if let Some(open) = self.open.as_mut() {
+            open.before = before.unwrap_or_default();
+        }
+        Ok(())
+    }
+
+    fn is_fenced(&self) -> Result<bool> {
+        let layout = &self.opened()?.layout;
+        Ok(!layout.described.is_empty() && layout.shape.settling == Settling::Fence)
+    }
+
+    /// How far everything is visible, by transactions that were open and have ended.
+    fn first_bound(&mut self, stop: &Stop) -> Result<Option<Values>> {
+        self.begin_snapshot(stop)?;
+        let newest = self.opened()?.layout.shape.newest();
+        let newest = self.small(&newest.sql, &[])?.into_iter().next();
+        let bound = match newest.map(|row| row.into_iter().flatten().collect::<Values>()) {
+            Some(newest) => Some(self.drawn(newest)?),
+            None => None,
+        };
+        self.opened()?.session.run("ROLLBACK", stop)?;
+        match bound {
+            Some(bound) => fence::settle_first(bound, |sql| self.small(sql, &[]), stop),
+            None => Ok(None),
+        }
+    }
+
+    fn facts(&self) -> Result<Facts> {
+        let table = match &self.settings.table.from {
+            TableFrom::Table(name) => Dialect::POSTGRES.quoted_path(name),
+            TableFrom::Query(_) => String::new(),
+        };
+        let from = Dialect::POSTGRES.from_clause(&self.settings.table.from);
+        Facts::learn(|sql, parameters| self.small(sql, parameters), &table, &from, &self.settings.table.watermark)
+    }
+
+    /// `newest` by the server's clock: `case` is made of n, the value; u and l, the clock in UTC and in the session's own
+    /// zone; and b, the span `by`. `None` where the watermark is no single point in time.
+    fn by_clock(&self, newest: &Values, by: Duration, case: &str) -> Result<Option<String>> {
+        let open = self.opened()?;
+        let ([column], [newest], Resolution::Clock) =
+            (open.layout.shape.watermark.as_slice(), newest.as_slice(), open.layout.shape.resolution)
+        else {
+            return Ok(None);
+        };
+        let cast = column.from_text.trim_start_matches(Column::PLACE);
+        let back = cast.trim_start_matches("::text");
+        // A column without time zone holds times of `watermark_timezone`; where that is not said, UTC or the server's local time.
+        let zone = self.settings.table.watermark_timezone.as_ref().filter(|_| column.type_name != "timestamptz");
+        let local = zone.map(|zone| floor_of_coming(zone, self.clock()?)).transpose()?;
+        let clocks = match (column.type_name.as_str(), &local) {
+            ("timestamptz", _) => "now()::timestamp AS u, now()::timestamp AS l",
+            (_, Some(_)) => "$3::text::timestamp AS u, $3::text::timestamp AS l",
+            _ => "now() AT TIME ZONE 'UTC' AS u, now() AT TIME ZONE $3::text AS l",
+        };
+        let case = case.replace("{back}", back);
+        let sql = format!(
+            "SELECT {case} FROM (SELECT ($1{cast})::timestamp AS n, $2::text::interval AS b, $3::text AS z, {clocks}) AS c"
+        );
+        let seconds = format!("{} seconds", by.as_secs());
+        let answer = self.small(&sql, &[newest, &seconds, local.as_ref().unwrap_or(&open.zone)])?;
+        Ok(answer.into_iter().flatten().flatten().next())
+    }
+
+    /// Who keeps the oldest transaction id of the server from moving, a line each.
+    ///
+    /// # Errors
+    /// As the server answers.
+    pub fn horizon_holders(&self) -> Result<Vec<String>> {
+        fence::horizon_holders(|sql| self.small(sql, &[]))
     }
 
     fn what(&self) -> String {
@@ -213,18 +331,18 @@ impl PostgresTable {
 }
 
 impl Table for PostgresTable {
-    fn begin(&mut self, stop: &Stop, _opening: &Opening<'_>) -> Result<Begun> {
+    fn begin(&mut self, stop: &Stop, opening: &Opening<'_>) -> Result<Begun> {
         self.stop = stop.clone();
         let kept = self.open.as_ref().is_some_and(|open| !open.session.is_closed());
         if !kept {
             self.open = Some(self.connect(stop)?);
         }
-        let mut begun = self.begin_snapshot(stop);
+        let mut begun = self.open_snapshot(stop, opening);
         if kept && begun.as_ref().is_err_and(|e| e.kind() == ErrorKind::Unavailable) {
             // The server went away while nobody looked; nothing of this poll is lost by connecting once more.
             self.open = None;
             self.open = Some(self.connect(stop)?);
-            begun = self.begin_snapshot(stop);
+            begun = self.open_snapshot(stop, opening);
         }
         if begun.is_err() {
             self.end(End::Broken);
@@ -280,31 +398,50 @@ impl Table for PostgresTable {
     }
 
     fn behind(&mut self, newest: &Values, by: Duration) -> Result<Option<Values>> {
-        let open = self.opened()?;
-        let ([column], [newest], Resolution::Clock) =
-            (open.layout.shape.watermark.as_slice(), newest.as_slice(), open.layout.shape.resolution)
-        else {
-            return Ok(None);
-        };
-        let cast = column.from_text.trim_start_matches(Column::PLACE);
-        let back = cast.trim_start_matches("::text");
-        // A column without time zone holds UTC or the server's local time. What lies beyond both is from the future, and
-        // counts as the earlier of the two.
-        let zone = self.settings.table.watermark_timezone.as_ref().filter(|_| column.type_name != "timestamptz");
-        let local = zone.map(|zone| floor_of_coming(zone, self.clock()?)).transpose()?;
-        let clocks = match (column.type_name.as_str(), &local) {
-            ("timestamptz", _) => "now()::timestamp AS u, now()::timestamp AS l",
-            (_, Some(_)) => "$3::text::timestamp AS u, $3::text::timestamp AS l",
-            _ => "now() AT TIME ZONE 'UTC' AS u, now() AT TIME ZONE $3::text AS l",
-        };
-        let zone = local.as_ref().unwrap_or(&open.zone);
-        let sql = format!(
-            "SELECT ((CASE WHEN n <= greatest(u, l) THEN n ELSE least(u, l) END - $2::text::interval){back})::text \
-             FROM (SELECT ($1{cast})::timestamp AS n, $3::text AS z, {clocks}) AS c"
-        );
-        let seconds = format!("{} seconds", by.as_secs());
-        let answer = self.small(&sql, &[newest, &seconds, zone])?;
-        Ok(answer.into_iter().next().map(|row| row.into_iter().flatten().collect()))
+        // What lies beyond both clocks is from the future, and counts as the earlier of the two.
+        let case = "((CASE WHEN n <= greatest(u, l) THEN n ELSE least(u, l) END - b){back})::text";
+        Ok(self.by_clock(newest, by, case)?.map(|text| vec![text]))
+    }
+
+    fn drawn(&mut self, newest: Values) -> Result<Values> {
+        let case = "((CASE WHEN n <= least(u, l) - b THEN n WHEN n <= greatest(u, l) THEN n - b \
+                    ELSE least(u, l) - b END){back})::text";
+        let by = guard(&newest, self.opened()?.layout.shape.resolution);
+        Ok(self.by_clock(&newest, by, case)?.map_or(newest, |text| vec![text]))
+    }
+
+    fn lag(&mut self, safe: &Values) -> Result<Option<Duration>> {
+        let case = "greatest(extract(epoch FROM least(u, l) - n), 0)::text";
+        let seconds = self.by_clock(safe, Duration::ZERO, case)?.and_then(|text| text.parse::<f64>().ok());
+        Ok(seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok()))
+    }
+
+    fn writers_before(&self) -> &[Writer] {
+        self.open.as_ref().map_or(&[], |open| &open.before.writers)
+    }
+
+    fn writers_now(&mut self) -> Result<Vec<Writer>> {
+        fence::writers(|sql| self.small(sql, &[]), &[])
+    }
+
+    fn bound(&mut self, _newest: &Values) -> Result<Option<Values>> {
+        Ok(self.opened()?.before.bound.clone())
+    }
+
+    fn hazard(&self) -> Option<String> {
+        let open = self.open.as_ref()?;
+        open.facts.hazard(open.layout.shape.settling)
+    }
+
+    fn watch(&self, wake: Arc<dyn Wake>) -> Option<Box<dyn Send>> {
+        let channel = self.settings.listen.clone()?;
+        let (name, settings) = (self.name.clone(), self.settings.clone());
+        let (runtime, accounts) = (self.runtime.clone(), self.accounts.clone());
+        Listener { name, settings, runtime, accounts, wake }.begin(channel)
+    }
+
+    fn examine(&mut self) -> Result<Vec<Finding>> {
+        doctor::examine(self)
     }
 
     fn capped(&mut self, newest: Values) -> Result<Values> {
@@ -348,8 +485,8 @@ impl Table for PostgresTable {
     }
 }
 
-fn read_address(settings: &PostgresSettings) -> Result<Address> {
+fn read_address(name: &SourceName, settings: &PostgresSettings) -> Result<Address> {
     let text = settings.url.reveal()?;
-    let address = Address::parse(&text, &settings.tls, |name| std::env::var(name).ok());
+    let address = Address::parse(&text, &settings.tls, &format!("highwater/{name}"), |name| std::env::var(name).ok());
     address.map_err(|e| e.while_doing(format!("url ({})", settings.url.origin())))
 }

@@ -1,14 +1,16 @@
 //! One connection to PostgreSQL: opened as `sslmode` says, waited for with an eye on the stop, given up when in doubt.
 //! A query that was not read to its end leaves a connection that can't be trusted: it is cancelled and dropped.
 
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::pin::{Pin, pin};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::runtime::Handle;
 use tokio_postgres::types::{ToSql, Type};
-use tokio_postgres::{Client, Config, NoTls, RowStream};
+use tokio_postgres::{AsyncMessage, Client, Config, Connection, NoTls, RowStream};
 
 use super::address::{Address, Mode};
 use super::failure::{calls_for_other_encryption, failure, is_refused, is_wrong_password};
@@ -16,7 +18,7 @@ use super::login::Attempt;
 use super::tls::Connector;
 use crate::clock::Stop;
 use crate::error::{Error, ErrorKind, Result};
-use crate::source::Accounts;
+use crate::source::{Accounts, Wake};
 
 /// How often a waiting call looks whether it shall stop.
 const LOOK: Duration = Duration::from_millis(50);
@@ -49,11 +51,13 @@ pub struct Session {
 
 impl Session {
     /// Connects, trying each password and each way of encryption that `address` allows, as often as `accounts` let it.
+    /// `wake` is told of each notification.
     pub fn connect(
         address: &Address,
         passwords: &[String],
         accounts: &dyn Accounts,
         runtime: &Handle,
+        wake: Option<Arc<dyn Wake>>,
         stop: &Stop,
     ) -> Result<Self> {
         let connector = if address.mode == Mode::Disable { None } else { Some(Connector::new(address)?) };
@@ -63,7 +67,7 @@ impl Session {
         let connecting = async {
             let given = if passwords.is_empty() { written.as_slice() } else { passwords };
             if given.is_empty() {
-                let connected = connect_with(address, None, connector.as_ref(), runtime).await;
+                let connected = connect_with(address, None, connector.as_ref(), runtime, wake.as_ref()).await;
                 return connected.map_err(|error| failure(&doing, &error));
             }
             let mut last = None;
@@ -75,13 +79,14 @@ impl Session {
                         continue;
                     }
                 };
-                let error = match connect_with(address, Some(password), connector.as_ref(), runtime).await {
-                    Ok(client) => {
-                        attempt.accepted();
-                        return Ok(client);
-                    }
-                    Err(error) => error,
-                };
+                let error =
+                    match connect_with(address, Some(password), connector.as_ref(), runtime, wake.as_ref()).await {
+                        Ok(client) => {
+                            attempt.accepted();
+                            return Ok(client);
+                        }
+                        Err(error) => error,
+                    };
                 if is_refused(&error) {
                     attempt.refused();
                 }
@@ -205,6 +210,7 @@ async fn connect_with(
     password: Option<&str>,
     connector: Option<&Connector>,
     runtime: &Handle,
+    wake: Option<&Arc<dyn Wake>>,
 ) -> std::result::Result<Client, tokio_postgres::Error> {
     let mut config = address.config.clone();
     if let Some(password) = password {
@@ -212,34 +218,46 @@ async fn connect_with(
     }
     let (last, earlier) = address.attempts().split_last().expect("every sslmode has a way to try");
     for mode in earlier {
-        match connect_once(config.ssl_mode(*mode), connector, runtime).await {
+        match connect_once(config.ssl_mode(*mode), connector, runtime, wake).await {
             Err(error) if calls_for_other_encryption(&error) => {}
             connected => return connected,
         }
     }
-    connect_once(config.ssl_mode(*last), connector, runtime).await
+    connect_once(config.ssl_mode(*last), connector, runtime, wake).await
 }
 
 async fn connect_once(
     config: &Config,
     connector: Option<&Connector>,
     runtime: &Handle,
+    wake: Option<&Arc<dyn Wake>>,
 ) -> std::result::Result<Client, tokio_postgres::Error> {
     // The connection's own task ends with the client; its error reaches whoever waits for an answer.
     if let Some(connector) = connector {
         let (client, connection) = config.connect(connector.clone()).await?;
-        runtime.spawn(served(connection));
+        runtime.spawn(served(connection, wake.cloned()));
         return Ok(client);
     }
     let (client, connection) = config.connect(NoTls).await?;
-    runtime.spawn(served(connection));
+    runtime.spawn(served(connection, wake.cloned()));
     Ok(client)
 }
 
 /// Serves a connection until its client is dropped. Whoever waits for an answer only learns that it is closed.
-async fn served(connection: impl Future<Output = std::result::Result<(), tokio_postgres::Error>>) {
-    if let Err(error) = connection.await {
-        tracing::debug!(error = %failure("serve a connection", &error), "a connection to PostgreSQL ended");
+async fn served<S, T>(mut connection: Connection<S, T>, wake: Option<Arc<dyn Wake>>)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    T: AsyncRead + AsyncWrite + Unpin,
+{
+    while let Some(message) = poll_fn(|context| connection.poll_message(context)).await {
+        match message {
+            Ok(AsyncMessage::Notification(_)) => wake.iter().for_each(|wake| wake.wake(None)),
+            Ok(_) => {}
+            Err(error) => {
+                let error = failure("serve a connection", &error);
+                return tracing::debug!(%error, "a connection to PostgreSQL ended");
+            }
+        }
     }
 }
 

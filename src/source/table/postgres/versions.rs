@@ -11,9 +11,6 @@ use crate::source::table::statement::{Shape, Statement};
 use crate::source::table::versions::{Horizon, RowVersions, VersionSpan};
 use crate::source::table::{Row, Table, Values};
 
-/// `settle = "auto"` where rows have no versions: how long commits are waited for.
-const OVERLAP: std::time::Duration = std::time::Duration::from_secs(60);
-
 /// The table and those below it, partitions or heirs.
 const BELOW: &str = "WITH RECURSIVE below(oid) AS (SELECT $1::text::regclass::oid \
      UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN below b ON i.inhparent = b.oid)";
@@ -30,11 +27,11 @@ pub enum Relation {
 }
 
 impl Relation {
-    /// How SAFE follows what was seen.
+    /// How SAFE follows what was seen; `otherwise` is the best where rows have no versions.
     ///
     /// # Errors
     /// `Config` when row versions are asked for where there are none.
-    pub fn settling(self, settings: &TableSettings, place: &str) -> Result<Settling> {
+    pub fn settling(self, settings: &TableSettings, place: &str, otherwise: Settling) -> Result<Settling> {
         let has_versions = match self {
             Self::Versioned => true,
             // Each REFRESH gives all rows new versions; without known keys all of them would be told again.
@@ -46,7 +43,7 @@ impl Relation {
             let remedy = "write settle = \"fence\" for views, \"overlap:60s\" for foreign tables";
             return Err(Error::new(ErrorKind::Config, format!("{rule}, {place} is none; {remedy}")));
         }
-        let auto = if has_versions { Settling::RowVersion } else { Settling::Overlap(OVERLAP) };
+        let auto = if has_versions { Settling::RowVersion } else { otherwise };
         Ok(Settling::of(settings.settle, auto))
     }
 }

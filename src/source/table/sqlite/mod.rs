@@ -3,6 +3,7 @@
 
 mod describing;
 mod digest;
+mod doctor;
 mod value;
 
 use std::fs;
@@ -19,6 +20,7 @@ use super::{Begun, End, Opening, Row, Span, Table, TableSource, Values, json};
 use crate::clock::Stop;
 use crate::error::{Error, ErrorKind, Result};
 use crate::setting::SourceName;
+use crate::source::Finding;
 use crate::source::settings::{SqliteSettings, TableSettings};
 use describing::Layout;
 
@@ -239,6 +241,10 @@ impl Table for SqliteTable {
         let key = self.open.as_ref().map(|open| open.layout.shape.key.as_slice()).unwrap_or_default();
         let is_text = |at: usize| key.get(at).is_some_and(|c| c.type_name.to_ascii_uppercase().contains("CHAR"));
         values.iter().enumerate().map(|(at, text)| value::written(text, !is_text(at))).collect()
+    }
+
+    fn examine(&mut self) -> Result<Vec<Finding>> {
+        doctor::examine(self)
     }
 
     fn is_indexed(&mut self) -> Result<bool> {
