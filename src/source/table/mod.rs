@@ -7,7 +7,7 @@
 //! - `statement`: the SQL all databases share, `dialect`: how each writes it; `json`, `calendar`: exact values
 //! - `round`: one poll; `plan`: which pass it makes; `pass`: running it; `batch`: rows on their way to a page
 //! - `explaining`: what `check` and `explain` say
-//! - `sqlite`, `postgres`: the adapters
+//! - `login`, `waiting`: what the adapters to servers share; `sqlite`, `postgres`, `mysql`: the adapters
 
 mod batch;
 mod calendar;
@@ -15,6 +15,8 @@ mod cursor;
 mod dialect;
 mod explaining;
 mod json;
+mod login;
+pub mod mysql;
 mod pass;
 mod plan;
 pub mod postgres;
@@ -22,9 +24,11 @@ mod round;
 mod settling;
 pub mod sqlite;
 mod statement;
+mod waiting;
 
 use std::time::Duration;
 
+pub use mysql::MysqlSource;
 pub use postgres::PostgresSource;
 pub use round::TableSource;
 pub use sqlite::SqliteSource;
@@ -101,6 +105,11 @@ pub trait Table: Send {
     /// Who answers, for people: `PostgreSQL 15.18`.
     fn server(&mut self) -> Result<String>;
 
+    /// What else `check` should say of this server and this user, a line each.
+    fn remarks(&mut self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
     /// Ends the snapshot. After `Broken` the next poll connects afresh.
     fn end(&mut self, end: End);
 }
@@ -113,6 +122,8 @@ pub struct Opening<'a> {
     pub may_skip: bool,
     /// SAFE, where the cursor has one: what is in flight matters beyond it.
     pub safe: Option<&'a Values>,
+    /// Whether a poll follows, which may ask for [`Table::bound`]; else only questions do.
+    pub polls: bool,
 }
 
 /// A transaction, or a session, that may still commit rows.

@@ -205,7 +205,7 @@ impl<T: Table> Source for TableSource<T> {
         look.stop.check()?;
         let may_skip = self.is_quiet(ledger);
         let safe = self.safe_of(ledger);
-        if self.table.begin(look.stop, &Opening { may_skip, safe: safe.as_ref() })? == Begun::Unchanged {
+        if self.table.begin(look.stop, &Opening { may_skip, safe: safe.as_ref(), polls: true })? == Begun::Unchanged {
             return Ok(Looked { complete: true, degraded: self.incomplete.text.clone(), ..Looked::default() });
         }
         let looked = self.look(look, ledger);

@@ -2,7 +2,7 @@
 //! A query that was not read to its end leaves a connection that can't be trusted: it is cancelled and dropped.
 
 use std::future::Future;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::time::Duration;
 
 use futures_util::{FutureExt, StreamExt};
@@ -12,14 +12,13 @@ use tokio_postgres::{Client, Config, NoTls, RowStream};
 
 use super::address::{Address, Mode};
 use super::failure::{calls_for_other_encryption, failure, is_refused, is_wrong_password};
-use super::login::Attempt;
 use super::tls::Connector;
 use crate::clock::Stop;
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::Accounts;
+use crate::source::table::login::Attempt;
+use crate::source::table::waiting::unless_stopped;
 
-/// How often a waiting call looks whether it shall stop.
-const LOOK: Duration = Duration::from_millis(50);
 /// How long all of connecting may take, with every host and way of encryption.
 const CONNECT_MAX: Duration = Duration::from_secs(60);
 /// How long a cancelled query's server is spoken to.
@@ -240,17 +239,5 @@ async fn connect_once(
 async fn served(connection: impl Future<Output = std::result::Result<(), tokio_postgres::Error>>) {
     if let Err(error) = connection.await {
         tracing::debug!(error = %failure("serve a connection", &error), "a connection to PostgreSQL ended");
-    }
-}
-
-/// Waits for `work`, but not longer than until `stop` is raised.
-async fn unless_stopped<T>(stop: &Stop, work: impl Future<Output = T>) -> Result<T> {
-    let mut work = pin!(work);
-    loop {
-        tokio::select! {
-            biased;
-            done = &mut work => return Ok(done),
-            () = tokio::time::sleep(LOOK) => stop.check()?,
-        }
     }
 }
