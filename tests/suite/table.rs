@@ -1,6 +1,10 @@
 //! Table sources against real databases, through the library's own interface and a ledger in memory.
 
 mod conformance;
+mod mysql;
+mod mysql_access;
+mod mysql_dirty;
+mod mysql_types;
 mod postgres;
 mod postgres_access;
 mod postgres_types;
