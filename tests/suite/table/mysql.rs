@@ -5,7 +5,7 @@ use std::sync::Arc;
 use highwater::error::ErrorKind;
 use highwater::setting::{Secret, SourceName};
 use highwater::source::Source;
-use highwater::source::settings::{MysqlSettings, TableSettings, TlsSettings};
+use highwater::source::settings::{MysqlSettings, TableFrom, TableSettings, TlsSettings};
 use highwater::source::table::MysqlSource;
 
 use super::conformance::{Place, conformance_suite};
@@ -41,7 +41,11 @@ impl Place for Database {
     }
 
     fn source(&self, table: &TableSettings) -> Box<dyn Source> {
-        source(&settings(&self.address("reader"), table))
+        let from = match &table.from {
+            TableFrom::Table(name) => TableFrom::Table(name.replace('"', "`")),
+            query => query.clone(),
+        };
+        source(&settings(&self.address("reader"), &TableSettings { from, ..table.clone() }))
     }
 
     fn fill(&self, first: u32, count: u32, tie: u32) {
