@@ -30,7 +30,7 @@ pub fn settings(address: &str, table: &TableSettings) -> MysqlSettings {
 
 /// A source with these settings.
 pub fn source(settings: &MysqlSettings) -> Box<dyn Source> {
-    let source = MysqlSource::new(&SourceName::new("shop"), settings, RUNTIME.handle().clone(), Arc::new(Unguarded));
+    let source = MysqlSource::new(&SourceName::new("erp"), settings, RUNTIME.handle().clone(), Arc::new(Unguarded));
     Box::new(source.expect("a source"))
 }
 
@@ -46,6 +46,10 @@ impl Place for Database {
             query => query.clone(),
         };
         source(&settings(&self.address("reader"), &TableSettings { from, ..table.clone() }))
+    }
+
+    fn settles_by_real_time(&self) -> bool {
+        true
     }
 
     fn fill(&self, first: u32, count: u32, tie: u32) {
