@@ -14,6 +14,7 @@ mod ftp;
 mod glob;
 mod http;
 mod list;
+mod mysql;
 mod nearest;
 mod node;
 mod place;

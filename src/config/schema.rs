@@ -10,6 +10,7 @@ use super::file::ConfigSection;
 use super::folder::{DirectorySection, FolderSection};
 use super::ftp::FtpSection;
 use super::http::HttpSection;
+use super::mysql::MysqlSection;
 use super::remote::RemoteSection;
 use super::route::RouteSection;
 use super::schedule::CalendarSection;
@@ -81,6 +82,7 @@ impl JsonSchema for File {
             generator.subschema_for::<SftpSource>(),
             generator.subschema_for::<SqliteSource>(),
             generator.subschema_for::<PostgresSource>(),
+            generator.subschema_for::<MysqlSource>(),
         ] });
         let sink = json!({ "oneOf": [
             generator.subschema_for::<HttpSink>(),
@@ -162,6 +164,7 @@ kind_schema!(
     true,
     [PostgresSection, TableSection, SourceSection, CalendarSection]
 );
+kind_schema!(MysqlSource, "mysql_source", "mysql", true, [MysqlSection, TableSection, SourceSection, CalendarSection]);
 kind_schema!(HttpSink, "http_sink", "http", false, [HttpSection, SinkSection]);
 kind_schema!(ScriptSink, "script_sink", "script", false, [ScriptSection, SinkSection]);
 
@@ -199,6 +202,7 @@ mod tests {
             "sftp_source",
             "sqlite_source",
             "postgres_source",
+            "mysql_source",
             "http_sink",
             "script_sink",
         ] {

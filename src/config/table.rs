@@ -30,7 +30,7 @@ section! {
         /// The key columns.
         key: Required<OneOrMore<String>> = ["id"],
         /// How rows that commit late are waited for: "auto" is the best the database allows; "overlap:60s" reads again that
-        /// far back; PostgreSQL has "row-version" and "fence" besides.
+        /// far back; PostgreSQL has "row-version" and "fence" besides, MySQL "dirty-read".
         settle: Located<Settle> = "auto",
         /// How far back polls by row version look; everything is looked at once a day. "none" looks at everything each time.
         window: Located<Window> = "7d",
@@ -110,11 +110,11 @@ pub fn read_postgres(keys: &mut Keys<'_>, reading: &mut Reading) -> KindDraft {
 }
 
 /// What a kind of database allows.
-struct Abilities {
+pub struct Abilities {
     /// The word for it in messages.
-    database: &'static str,
+    pub database: &'static str,
     /// The ways to settle beside "auto" and an overlap.
-    modes: &'static [Settle],
+    pub modes: &'static [Settle],
 }
 
 const SQLITE: Abilities = Abilities { database: "SQLite", modes: &[Settle::Inclusive] };
@@ -127,7 +127,12 @@ impl Abilities {
     }
 }
 
-fn read_table(abilities: &Abilities, keys: &mut Keys<'_>, reading: &mut Reading) -> (KindDraft, Option<TableSettings>) {
+/// Reads the keys that all table sources share.
+pub fn read_table(
+    abilities: &Abilities,
+    keys: &mut Keys<'_>,
+    reading: &mut Reading,
+) -> (KindDraft, Option<TableSettings>) {
     let section: TableSection = keys.read(reading);
     let from = from(&section, keys, reading);
     check_mode(&section, abilities, keys, reading);

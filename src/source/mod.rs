@@ -92,6 +92,9 @@ pub fn open(
         SourceKind::Postgres(postgres) => {
             table::PostgresSource::new(name, postgres, runtime.clone(), accounts).map(|source| Box::new(source) as _)
         }
+        SourceKind::Mysql(mysql) => {
+            table::MysqlSource::new(name, mysql, runtime.clone(), accounts).map(|source| Box::new(source) as _)
+        }
     };
     opened.map_err(|e| e.while_doing(format!("source.{name}")))
 }

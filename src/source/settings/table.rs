@@ -127,3 +127,16 @@ pub struct PostgresSettings {
     /// What all table sources share.
     pub table: TableSettings,
 }
+
+/// A table of a MySQL or MariaDB database.
+#[derive(Debug, Clone)]
+pub struct MysqlSettings {
+    /// A `mysql://` URL, with or without the password.
+    pub url: Secret,
+    /// The password, when it is not part of `url`.
+    pub password: Option<Secret>,
+    /// Certificates beyond what `ssl-mode` and `ssl-ca` say; without `pin` and `min`.
+    pub tls: TlsSettings,
+    /// What all table sources share.
+    pub table: TableSettings,
+}

@@ -54,6 +54,10 @@ impl Dialect {
         text: Some("TEXT"),
     };
 
+    /// MySQL's and MariaDB's. They understand tuples, but don't serve them by an index.
+    pub const MYSQL: Self =
+        Self { quotes: ('`', '`'), parameter: Parameter::Mark, limit: Limit::Limit, tuples: false, text: None };
+
     /// An identifier in quotes.
     pub fn quoted(&self, name: &str) -> String {
         let (before, behind) = self.quotes;
@@ -62,6 +66,12 @@ impl Dialect {
 
     /// A possibly qualified name, each part in quotes; parts may be written in quotes already.
     pub fn quoted_path(&self, name: &str) -> String {
+        let parts: Vec<String> = self.parts(name).iter().map(|part| self.quoted(part)).collect();
+        parts.join(".")
+    }
+
+    /// The parts of a possibly qualified name, without quotes.
+    pub fn parts(&self, name: &str) -> Vec<String> {
         let (before, behind) = self.quotes;
         let mut parts = vec![String::new()];
         let mut in_quotes = false;
@@ -78,8 +88,7 @@ impl Dialect {
                 other => parts.last_mut().expect("parts begins with one").push(other),
             }
         }
-        let parts: Vec<String> = parts.iter().map(|part| self.quoted(part)).collect();
-        parts.join(".")
+        parts
     }
 
     /// What stands behind FROM, with the alias `t`.

@@ -44,6 +44,7 @@ impl<T: Table> TableSource<T> {
             lines.push(format!("{} is not kept unique by an index: the first load checks it", self.key_words()));
         }
         lines.extend(self.incomplete_rows()?);
+        lines.extend(self.table.remarks()?);
         Ok(lines)
     }
 

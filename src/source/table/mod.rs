@@ -10,7 +10,7 @@
 //! - `versions`: which pass by row version comes next (pure); `versions_pass`: running it
 //! - `sweep`: rows that were removed, and rows that polls missed
 //! - `explaining`: what `check` and `explain` say; `doctor`: what `doctor` tries; `settled`: how far SAFE has come
-//! - `sqlite`, `postgres`: the adapters
+//! - `login`, `waiting`: what the adapters to servers share; `sqlite`, `postgres`, `mysql`: the adapters
 
 mod batch;
 mod calendar;
@@ -20,6 +20,8 @@ mod doctor;
 mod explaining;
 mod json;
 mod local;
+mod login;
+pub mod mysql;
 mod pass;
 mod plan;
 pub mod postgres;
@@ -31,10 +33,12 @@ mod statement;
 mod sweep;
 mod versions;
 mod versions_pass;
+mod waiting;
 
 use std::sync::Arc;
 use std::time::Duration;
 
+pub use mysql::MysqlSource;
 pub use postgres::PostgresSource;
 pub use round::TableSource;
 pub use sqlite::SqliteSource;
@@ -166,6 +170,11 @@ pub trait Table: Send {
     /// Who answers, for people: `PostgreSQL 15.18`.
     fn server(&mut self) -> Result<String>;
 
+    /// What else `check` should say of this server and this user, a line each.
+    fn remarks(&mut self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
     /// Ends the snapshot. After `Broken` the next poll connects afresh.
     fn end(&mut self, end: End);
 }
@@ -182,6 +191,8 @@ pub struct Opening<'a> {
     pub first: bool,
     /// The writers that the cursor's marks wait for.
     pub awaited: &'a [String],
+    /// Whether a poll follows, which may ask for [`Table::bound`]; else only questions do.
+    pub polls: bool,
 }
 
 /// A transaction, or a session, that may still commit rows.

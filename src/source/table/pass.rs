@@ -107,6 +107,9 @@ impl<T: Table> TableSource<T> {
         if let Some(at) = cursor.marks.iter().rposition(|mark| Some(&mark.watermark) == cursor.safe.as_ref()) {
             cursor.marks.drain(..=at);
         }
+        if self.settling() == Settling::Bound {
+            return self.note_seen(cursor, last, now);
+        }
         let Some(last) = last else { return Ok(()) };
         let fenced = self.settling() == Settling::Fence;
         let (watermark, writers) = match self.settling() {
@@ -124,6 +127,22 @@ impl<T: Table> TableSource<T> {
         };
         if beyond {
             push_mark(&mut cursor.marks, Mark { writers, fenced, ..mark_at(now, watermark) });
+        }
+        Ok(())
+    }
+
+    /// Where the database says what SAFE is, one mark says how far was seen: what lies beyond it is new.
+    fn note_seen(&mut self, cursor: &mut Cursor, last: Option<Values>, now: Moment) -> Result<()> {
+        let seen = match last {
+            Some(last) => Some(self.table.capped(last)?),
+            None => None,
+        };
+        let beyond = match (&seen, &cursor.safe) {
+            (Some(seen), Some(safe)) => self.is_later(seen, safe)?,
+            (seen, _) => seen.is_some(),
+        };
+        if seen.as_ref() != cursor.marks.last().map(|mark| &mark.watermark) || !beyond {
+            cursor.marks = seen.filter(|_| beyond).map(|seen| mark_at(now, seen)).into_iter().collect();
         }
         Ok(())
     }

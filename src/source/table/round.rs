@@ -277,7 +277,7 @@ impl<T: Table> Source for TableSource<T> {
         let may_skip = self.is_quiet(look, ledger);
         let (safe, awaited) = self.standing(ledger);
         let first = ledger.cursor().is_none();
-        let opening = Opening { may_skip, safe: safe.as_ref(), first, awaited: &awaited };
+        let opening = Opening { may_skip, safe: safe.as_ref(), first, awaited: &awaited, polls: true };
         if self.table.begin(look.stop, &opening)? == Begun::Unchanged {
             let degraded = self.incomplete.text.clone();
             let looked = Looked { complete: true, degraded, settled: self.settled.clone(), ..Looked::default() };

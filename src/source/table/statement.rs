@@ -245,6 +245,24 @@ impl Shape {
         format!("CASE WHEN {settled} THEN 1 ELSE 0 END")
     }
 
+    /// The rows with a watermark from `from` on and up to `to`; with a `limit` the newest of them, newest first.
+    pub fn between(&self, selected: &str, from: Option<&Edge>, to: Option<&Values>, limit: Option<u64>) -> Statement {
+        let mut statement = Statement::default();
+        let mut all: Vec<String> = self.complete().collect();
+        if let Some(Edge { at, ties }) = from {
+            let operator = if *ties { ">=" } else { ">" };
+            all.push(self.compare(&self.watermark, operator, at, &mut statement));
+        }
+        all.extend(to.map(|to| self.compare(&self.watermark, "<=", to, &mut statement)));
+        let mut rest = conditions(all.into_iter());
+        if limit.is_some() {
+            let order = list(self.order().map(|c| format!("{} DESC", c.ordered)));
+            rest.push_str(&format!(" ORDER BY {order}"));
+        }
+        statement.sql = self.select(selected, &rest, limit);
+        statement
+    }
+
     fn complete(&self) -> impl Iterator<Item = String> {
         self.order().filter(|c| c.nullable).map(|c| format!("{} IS NOT NULL", c.sql))
     }

@@ -276,12 +276,9 @@ fn bad_values_of_the_state_are_named_with_the_remedy() {
 fn what_comes_later_is_named_and_never_ignored() {
     check(vec![
         whole(
-            "[source.a]\nkind = \"mysql\"\nto = [\"s\"]\n[sink.s]\nkind = \"script\"\ncommand = [\"cat\"]\n",
-            "mysql",
-            &[
-                "source.a.kind = \"mysql\" is not available in this version",
-                "\"folder\", \"ftp\", \"sftp\", \"sqlite\"",
-            ],
+            "[source.a]\nkind = \"odbc\"\nto = [\"s\"]\n[sink.s]\nkind = \"script\"\ncommand = [\"cat\"]\n",
+            "odbc",
+            &["source.a.kind = \"odbc\" is not available in this version", "\"folder\", \"ftp\", \"sftp\", \"sqlite\""],
         ),
         whole("[sink.a]\nkind = \"mail\"\n", "mail", &["sink.a.kind = \"mail\" is not available in this version"]),
         whole(
@@ -422,9 +419,27 @@ hots = \"a\"
 every = \"5\"
 to = [\"laod\"]
 [source.b]
-kind = \"mysql\"
+kind = \"odbc\"
 ";
     let problems = Setup::new(text).problems();
     let lines: Vec<&str> = problems.iter().map(|line| line.split(':').nth(1).expect("a line")).collect();
     assert_eq!(lines, ["2", "5", "6", "7", "7", "8", "10", "11", "12", "13", "14"], "{problems:#?}");
+}
+
+#[test]
+fn of_a_mysql_table_the_url_the_mode_and_the_certificates_are_checked() {
+    let of = |more: &str| {
+        format!(
+            "[sink.s]\nkind=\"script\"\ncommand=[\"cat\"]\n[source.t]\nkind=\"mysql\"\ntable=\"t\"\nkey=\"id\"\nwatermark=\"w\"\nto=[\"s\"]\n{more}"
+        )
+    };
+    for (more, words) in [
+        ("url=\"postgres://u@h/d\"\n", "mysql://user@host/database"),
+        ("url=\"mysql://u@h/d\"\nsettle=\"fence\"\n", "is no way to settle with MySQL"),
+        ("url=\"mysql://u@h/d\"\ntls={min=\"1.3\"}\n", "source.t.tls.min"),
+        ("", "url"),
+    ] {
+        let problems = Setup::new(&of(more)).problems().join("\n");
+        assert!(problems.contains(words), "{more}: {problems}");
+    }
 }

@@ -12,6 +12,8 @@ pub mod highwater;
 #[allow(dead_code)]
 pub mod ledger;
 #[allow(dead_code)]
+pub mod mariadb;
+#[allow(dead_code)]
 pub mod postgres;
 #[allow(dead_code)]
 pub mod receiver;

@@ -256,7 +256,7 @@ fn programs() -> PathBuf {
     found.pop().expect("PostgreSQL is not installed; ./scripts/test installs what the tests need")
 }
 
-fn is_root() -> bool {
+pub fn is_root() -> bool {
     rustix::process::geteuid().is_root()
 }
 
@@ -278,7 +278,7 @@ fn own(folder: &Path) {
     }
 }
 
-fn make_certificates(folder: &Path) {
+pub fn make_certificates(folder: &Path) {
     let write = |name: &str, text: String| {
         let path = folder.join(name);
         fs::write(&path, text).expect(name);

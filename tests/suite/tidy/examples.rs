@@ -42,6 +42,7 @@ fn run_check(binary: &str, file: &Path, text: &str) -> Result<(), String> {
 fn value_named(name: &str) -> &'static str {
     let name = name.to_ascii_lowercase();
     match name {
+        _ if name.contains("shop_url") => "mysql://user:password@127.0.0.1/shop",
         _ if name.contains("url") => "postgres://user:password@127.0.0.1/erp",
         _ if name.contains("secret") => "whsec_aGlnaHdhdGVyLXF1aWNrc3RhcnQta2V5",
         _ => "user:password",

@@ -10,7 +10,6 @@ mod failure;
 mod fence;
 mod layout;
 mod listen;
-mod login;
 mod numeric;
 mod passfile;
 mod session;

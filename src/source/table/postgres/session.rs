@@ -2,7 +2,7 @@
 //! A query that was not read to its end leaves a connection that can't be trusted: it is cancelled and dropped.
 
 use std::future::{Future, poll_fn};
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -14,14 +14,13 @@ use tokio_postgres::{AsyncMessage, Client, Config, Connection, NoTls, RowStream}
 
 use super::address::{Address, Mode};
 use super::failure::{calls_for_other_encryption, failure, is_refused, is_wrong_password};
-use super::login::Attempt;
 use super::tls::Connector;
 use crate::clock::Stop;
 use crate::error::{Error, ErrorKind, Result};
+use crate::source::table::login::Attempt;
+use crate::source::table::waiting::unless_stopped;
 use crate::source::{Accounts, Wake};
 
-/// How often a waiting call looks whether it shall stop.
-const LOOK: Duration = Duration::from_millis(50);
 /// How long all of connecting may take, with every host and way of encryption.
 const CONNECT_MAX: Duration = Duration::from_secs(60);
 /// How long a cancelled query's server is spoken to.
@@ -257,18 +256,6 @@ where
                 let error = failure("serve a connection", &error);
                 return tracing::debug!(%error, "a connection to PostgreSQL ended");
             }
-        }
-    }
-}
-
-/// Waits for `work`, but not longer than until `stop` is raised.
-async fn unless_stopped<T>(stop: &Stop, work: impl Future<Output = T>) -> Result<T> {
-    let mut work = pin!(work);
-    loop {
-        tokio::select! {
-            biased;
-            done = &mut work => return Ok(done),
-            () = tokio::time::sleep(LOOK) => stop.check()?,
         }
     }
 }

@@ -1,0 +1,352 @@
+//! MySQL and MariaDB tables: consistent snapshots, values over the binary protocol, SAFE below what dirty reads show in flight.
+//! Which rows are new belongs to the parts all tables share.
+
+mod address;
+mod catalog;
+mod cell;
+mod failure;
+mod fence;
+mod layout;
+mod session;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use tokio::runtime::Handle;
+
+use super::dialect::Dialect;
+use super::settling::{Resolution, Settling};
+use super::statement::{Shape, Statement};
+use super::{Begun, End, Opening, Position, Row, Span, Table, TableSource, Values};
+use crate::clock::Stop;
+use crate::error::{Error, ErrorKind, Result};
+use crate::setting::SourceName;
+use crate::source::Accounts;
+use crate::source::settings::{MysqlSettings, TableFrom};
+use address::Address;
+use catalog::Catalog;
+use cell::Cell;
+use fence::{Clock, Fence, Maxima, smaller};
+use layout::{Layout, Seen};
+use session::{Server, Session};
+
+/// How long a first load of a long table waits for its largest number to settle.
+const FIRST_WAIT: Duration = Duration::from_secs(6);
+
+/// A table source over a MySQL or MariaDB database.
+pub type MysqlSource = TableSource<MysqlTable>;
+
+impl TableSource<MysqlTable> {
+    /// A source over the table that `settings` name; its driver runs on `runtime`, and `accounts` are asked before each
+    /// login with a password. Nothing is connected before the first poll.
+    ///
+    /// # Errors
+    /// `Config` when the URL can't be read.
+    pub fn new(
+        name: &SourceName,
+        settings: &MysqlSettings,
+        runtime: Handle,
+        accounts: Arc<dyn Accounts>,
+    ) -> Result<Self> {
+        let address = read_address(settings)?;
+        let table = MysqlTable { settings: settings.clone(), runtime, accounts, open: None, stop: Stop::new() };
+        Ok(Self::over(name, &settings.table, &address.location, table))
+    }
+}
+
+/// One table of a MySQL or MariaDB database.
+pub struct MysqlTable {
+    settings: MysqlSettings,
+    runtime: Handle,
+    accounts: Arc<dyn Accounts>,
+    open: Option<Open>,
+    stop: Stop,
+}
+
+struct Open {
+    session: Session,
+    server: Server,
+    /// Whether this user sees the statements and transactions of others.
+    processes: bool,
+    location: String,
+    layout: Layout,
+    engine: Option<String>,
+    fence: Option<Fence>,
+    maxima: Maxima,
+}
+
+impl MysqlTable {
+    fn connect(&self, stop: &Stop) -> Result<Open> {
+        let address = read_address(&self.settings)?;
+        let passwords = match &self.settings.password {
+            Some(secret) => secret.reveal_all()?,
+            None => Vec::new(),
+        };
+        let mut session = Session::connect(&address, &passwords, &self.accounts, &self.runtime, stop)?;
+        let server = session.prepare(stop)?;
+        let processes = session.may("SELECT COUNT(*) FROM information_schema.innodb_trx", stop)?;
+        let (layout, maxima) = (Layout::default(), Maxima::default());
+        let location = address.location;
+        Ok(Open { session, server, processes, location, layout, engine: None, fence: None, maxima })
+    }
+
+    fn opened(&mut self) -> Result<&mut Open> {
+        self.open.as_mut().ok_or_else(|| Error::internal("a MySQL table is asked before its snapshot begins"))
+    }
+
+    /// Learns the columns, reads what must be read before the snapshot, and opens it.
+    fn begin_snapshot(&mut self, opening: &Opening<'_>, stop: &Stop) -> Result<()> {
+        self.learn(stop)?;
+        let given = self.settings.table.watermark_timezone.clone();
+        let open = self.opened()?;
+        open.fence = None;
+        if opening.polls && open.layout.shape.settling == Settling::Bound {
+            let fence = open.read_fence(opening, given.as_deref(), stop)?;
+            open.fence = Some(match (fence.is_long(), opening.safe, open.layout.clock) {
+                // Else every row of a long table would have to be remembered until the second poll.
+                (true, None, None) => {
+                    fence.note(&mut open.maxima);
+                    pause(FIRST_WAIT, stop)?;
+                    open.read_fence(opening, given.as_deref(), stop)?
+                }
+                _ => fence,
+            });
+        }
+        open.session.run("START TRANSACTION WITH CONSISTENT SNAPSHOT, READ ONLY", stop)
+    }
+
+    /// Describes the columns, which may have changed since the last time. Once the snapshot is open they can't: a table that
+    /// was altered in between is refused by the server, and the next poll begins afresh.
+    fn learn(&mut self, stop: &Stop) -> Result<()> {
+        let from = Dialect::MYSQL.from_clause(&self.settings.table.from);
+        let open = self.opened()?;
+        let described = open.session.columns(&format!("SELECT t.* FROM {from} LIMIT 0"), stop)?;
+        let same = described.iter().map(Seen::of).collect::<Vec<_>>() == open.layout.described;
+        if same && !described.is_empty() {
+            return Ok(());
+        }
+        let table = self.settings.table.clone();
+        let what = match &table.from {
+            TableFrom::Table(name) => format!("table {name}"),
+            TableFrom::Query(_) => "the query".into(),
+        };
+        let open = self.opened()?;
+        let catalog = Catalog::read(&mut open.session, &open.server, &table, stop)?;
+        open.layout = Layout::of(&described, &catalog, &table, &format!("{what} of {}", open.location))?;
+        open.engine = catalog.engine;
+        Ok(())
+    }
+
+    fn page(
+        &mut self,
+        statement: &Statement,
+        last: &mut Option<Position>,
+        stop: &Stop,
+        each: &mut dyn FnMut(&Row) -> Result<()>,
+    ) -> Result<u64> {
+        let open = self.opened()?;
+        let mut buffers = Row::default();
+        let mut count = 0;
+        let layout = &open.layout;
+        open.session.stream(&statement.sql, &statement.parameters, stop, &mut |row| {
+            layout.read(row, &mut buffers);
+            count += 1;
+            each(&buffers)
+        })?;
+        if count > 0 {
+            *last = Some(buffers.position);
+        }
+        Ok(count)
+    }
+}
+
+impl Open {
+    fn read_fence(&mut self, opening: &Opening<'_>, given: Option<&str>, stop: &Stop) -> Result<Fence> {
+        let clock = Clock::read(&mut self.session, &self.server, given, self.processes, stop)?;
+        Fence::read(&mut self.session, &self.layout, clock, opening.safe, stop)
+    }
+
+    fn settle_remark(&self) -> String {
+        match (self.layout.shape.settling, &self.engine, self.processes) {
+            (Settling::Bound, _, true) => {
+                "dirty-read: the bound also stays below running statements and open transactions (PROCESS is granted)".into()
+            }
+            (Settling::Bound, _, false) => {
+                "dirty-read without PROCESS: safe as long as no statement takes longer than 5 s to write its first row; \
+                 GRANT PROCESS ON *.* lifts that"
+                    .into()
+            }
+            (Settling::Overlap(_), Some(engine), _) => {
+                format!("engine {engine} shows nothing in flight: an overlap is used instead of dirty reads")
+            }
+            _ => "late commits are waited for by time alone; settle = \"dirty-read\" sees them".into(),
+        }
+    }
+}
+
+impl Table for MysqlTable {
+    fn begin(&mut self, stop: &Stop, opening: &Opening<'_>) -> Result<Begun> {
+        self.stop = stop.clone();
+        let kept = self.open.as_ref().is_some_and(|open| !open.session.is_closed());
+        if !kept {
+            self.open = Some(self.connect(stop)?);
+        }
+        let mut begun = self.begin_snapshot(opening, stop);
+        if kept && begun.as_ref().is_err_and(|e| e.kind() == ErrorKind::Unavailable) {
+            // The server went away while nobody looked; nothing of this poll is lost by connecting once more.
+            self.open = None;
+            self.open = Some(self.connect(stop)?);
+            begun = self.begin_snapshot(opening, stop);
+        }
+        if begun.is_err() {
+            self.end(End::Broken);
+        }
+        begun.map(|()| Begun::Snapshot)
+    }
+
+    fn shape(&self) -> &Shape {
+        &self.open.as_ref().expect("begin() opens it").layout.shape
+    }
+
+    fn ask(&mut self, sql: &str, parameters: &[&str]) -> Result<Vec<Vec<Option<String>>>> {
+        let stop = self.stop.clone();
+        self.opened()?.session.ask(sql, parameters, &stop)
+    }
+
+    fn stream(&mut self, span: &Span, stop: &Stop, each: &mut dyn FnMut(&Row) -> Result<()>) -> Result<()> {
+        let page = u64::from(self.settings.table.page.max(1));
+        let mut limit = Some(page);
+        let mut span = span.clone();
+        loop {
+            let layout = &self.opened()?.layout;
+            let statement = layout.shape.page(&layout.selected, &span, limit);
+            let mut last = None;
+            let count = self.page(&statement, &mut last, stop, each)?;
+            if limit.is_none() || count < page {
+                return Ok(());
+            }
+            if span.after.is_none() && !self.is_indexed()? {
+                // Every page would sort all rows again: one sort, streamed, serves the rest of the pass.
+                limit = None;
+            }
+            span.after = last;
+        }
+    }
+
+    fn behind(&mut self, newest: &Values, by: Duration) -> Result<Option<Values>> {
+        let given = self.settings.table.watermark_timezone.clone();
+        let stop = self.stop.clone();
+        let open = self.opened()?;
+        let Some(cell) = open.layout.clock else { return Ok(None) };
+        let clock = Clock::read(&mut open.session, &open.server, given.as_deref(), false, &stop)?;
+        let (session, shape) = (&mut open.session, &open.layout.shape);
+        let at = |offset: i64| vec![clock.text(cell, clock.now, offset, Duration::ZERO)];
+        // What lies beyond every clock the column may follow is from the future, and counts as the earliest of them.
+        let latest = at(clock.offsets.1);
+        let capped = match smaller(session, shape, newest.clone(), latest, &stop)? == *newest {
+            true => newest.clone(),
+            false => at(clock.offsets.0),
+        };
+        if by.is_zero() {
+            return Ok(Some(capped));
+        }
+        let kind = if cell == Cell::Date { "DATE" } else { "DATETIME(6)" };
+        let sql = format!("SELECT CAST(CAST(? AS DATETIME(6)) - INTERVAL {} SECOND AS {kind})", by.as_secs());
+        let parameters: Vec<&str> = capped.iter().map(String::as_str).collect();
+        let answer = session.ask(&sql, &parameters, &stop)?.into_iter().next();
+        Ok(answer.map(|row| row.into_iter().flatten().collect()))
+    }
+
+    fn capped(&mut self, newest: Values) -> Result<Values> {
+        Ok(self.behind(&newest, Duration::ZERO)?.unwrap_or(newest))
+    }
+
+    fn written_value(&mut self, values: Values, _newest: Option<&Values>) -> Result<Values> {
+        if self.shape().resolution == Resolution::Unknown {
+            return Ok(values);
+        }
+        let zone = self.settings.table.watermark_timezone.as_deref().unwrap_or("UTC").to_owned();
+        values.iter().map(|text| written_moment(text, &zone)).collect()
+    }
+
+    fn bound(&mut self, newest: &Values) -> Result<Option<Values>> {
+        let stop = self.stop.clone();
+        let open = self.opened()?;
+        let Some(fence) = open.fence.take() else { return Ok(None) };
+        fence.note(&mut open.maxima);
+        let bound = fence.bound(&mut open.session, &open.layout, &mut open.maxima, newest, &stop);
+        open.fence = Some(fence);
+        bound
+    }
+
+    fn is_indexed(&mut self) -> Result<bool> {
+        let limit = Some(u64::from(self.settings.table.page.max(1)));
+        let page = self.shape().page("1", &Span::default(), limit);
+        let plan = self.ask(&format!("EXPLAIN {}", page.sql), &[])?;
+        Ok(!plan.iter().flatten().flatten().any(|text| text.contains("Using filesort")))
+    }
+
+    fn server(&mut self) -> Result<String> {
+        let open = self.opened()?;
+        Ok(format!("{} at {}", open.server.version, open.location))
+    }
+
+    fn remarks(&mut self) -> Result<Vec<String>> {
+        let open = self.opened()?;
+        let mut lines = vec![open.settle_remark()];
+        if open.server.read_only {
+            let fact = "the server only reads, so it is most likely a replica";
+            lines.push(format!("{fact}: rows come in the order of the source only with replica_preserve_commit_order"));
+        }
+        Ok(lines)
+    }
+
+    fn end(&mut self, end: End) {
+        let Some(mut open) = self.open.take() else { return };
+        open.fence = None;
+        if end == End::Broken || self.stop.is_raised() {
+            // A query may still be under way, and its rows would have to be read before anything else.
+            open.session.cancel();
+            return;
+        }
+        if open.session.run("ROLLBACK", &self.stop).is_ok() {
+            self.open = Some(open);
+        }
+    }
+}
+
+/// Waits, but not longer than until `stop` is raised.
+fn pause(time: Duration, stop: &Stop) -> Result<()> {
+    let until = std::time::Instant::now() + time;
+    while std::time::Instant::now() < until {
+        stop.check()?;
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    Ok(())
+}
+
+/// A point in time as people write it: with an offset it becomes the column's own zone, without one it stands as it is.
+fn written_moment(text: &str, zone: &str) -> Result<String> {
+    let Ok(moment) = text.parse::<jiff::Timestamp>() else { return Ok(text.replacen('T', " ", 1)) };
+    let local =
+        moment.in_tz(zone).map_err(|e| Error::new(ErrorKind::Config, format!("time zone {zone}")).because(e))?;
+    Ok(local.strftime("%Y-%m-%d %H:%M:%S%.f").to_string())
+}
+
+fn read_address(settings: &MysqlSettings) -> Result<Address> {
+    let text = settings.url.reveal()?;
+    Address::parse(&text, &settings.tls).map_err(|e| e.while_doing(format!("url ({})", settings.url.origin())))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_written_moment_becomes_the_column_s_own_zone() {
+        let written = |text, zone| written_moment(text, zone).expect("a moment");
+        assert_eq!(written("2026-11-23T10:15:00.5Z", "UTC"), "2026-11-23 10:15:00.5");
+        assert_eq!(written("2026-11-23T10:15:00+02:00", "Europe/Berlin"), "2026-11-23 09:15:00");
+        assert_eq!(written("2026-11-23T10:15:00", "UTC"), "2026-11-23 10:15:00");
+    }
+}
