@@ -16,6 +16,7 @@ mod http;
 mod list;
 mod nearest;
 mod node;
+mod odbc;
 mod place;
 mod problem;
 mod reading;

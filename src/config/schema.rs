@@ -10,6 +10,7 @@ use super::file::ConfigSection;
 use super::folder::{DirectorySection, FolderSection};
 use super::ftp::FtpSection;
 use super::http::HttpSection;
+use super::odbc::OdbcSection;
 use super::remote::RemoteSection;
 use super::route::RouteSection;
 use super::schedule::CalendarSection;
@@ -81,6 +82,7 @@ impl JsonSchema for File {
             generator.subschema_for::<SftpSource>(),
             generator.subschema_for::<SqliteSource>(),
             generator.subschema_for::<PostgresSource>(),
+            generator.subschema_for::<OdbcSource>(),
         ] });
         let sink = json!({ "oneOf": [
             generator.subschema_for::<HttpSink>(),
@@ -162,6 +164,7 @@ kind_schema!(
     true,
     [PostgresSection, TableSection, SourceSection, CalendarSection]
 );
+kind_schema!(OdbcSource, "odbc_source", "odbc", true, [OdbcSection, TableSection, SourceSection, CalendarSection]);
 kind_schema!(HttpSink, "http_sink", "http", false, [HttpSection, SinkSection]);
 kind_schema!(ScriptSink, "script_sink", "script", false, [ScriptSection, SinkSection]);
 
@@ -199,6 +202,7 @@ mod tests {
             "sftp_source",
             "sqlite_source",
             "postgres_source",
+            "odbc_source",
             "http_sink",
             "script_sink",
         ] {

@@ -99,11 +99,11 @@ pub fn read_postgres(keys: &mut Keys<'_>, reading: &mut Reading) -> KindDraft {
 }
 
 /// What a kind of database allows.
-struct Abilities {
+pub(super) struct Abilities {
     /// The word for it in messages.
-    database: &'static str,
+    pub(super) database: &'static str,
     /// The ways to settle beside "auto" and an overlap.
-    modes: &'static [Settle],
+    pub(super) modes: &'static [Settle],
 }
 
 const SQLITE: Abilities = Abilities { database: "SQLite", modes: &[Settle::Inclusive] };
@@ -116,7 +116,12 @@ impl Abilities {
     }
 }
 
-fn read_table(abilities: &Abilities, keys: &mut Keys<'_>, reading: &mut Reading) -> (KindDraft, Option<TableSettings>) {
+/// Reads what all table sources share.
+pub(super) fn read_table(
+    abilities: &Abilities,
+    keys: &mut Keys<'_>,
+    reading: &mut Reading,
+) -> (KindDraft, Option<TableSettings>) {
     let section: TableSection = keys.read(reading);
     let from = from(&section, keys, reading);
     check_mode(&section, abilities, keys, reading);

@@ -85,6 +85,8 @@ pub enum SourceKind {
     Sqlite(SqliteSettings),
     /// A table or query of a PostgreSQL database.
     Postgres(PostgresSettings),
+    /// A table or query behind an ODBC driver.
+    Odbc(OdbcSettings),
 }
 
 impl SourceKind {
@@ -96,6 +98,7 @@ impl SourceKind {
             Self::Sftp(_) => "sftp",
             Self::Sqlite(_) => "sqlite",
             Self::Postgres(_) => "postgres",
+            Self::Odbc(_) => "odbc",
         }
     }
 
@@ -104,6 +107,7 @@ impl SourceKind {
         match self {
             Self::Sqlite(sqlite) => Some(&sqlite.table),
             Self::Postgres(postgres) => Some(&postgres.table),
+            Self::Odbc(odbc) => Some(&odbc.table),
             Self::Folder(_) | Self::Ftp(_) | Self::Sftp(_) => None,
         }
     }
@@ -435,7 +439,7 @@ pub enum Start {
 }
 
 pub use crate::net::TlsSettings;
-pub use table::{PostgresSettings, Settle, SqliteSettings, TableFrom, TableSettings, Window};
+pub use table::{OdbcSettings, PostgresSettings, Settle, SqliteSettings, TableFrom, TableSettings, Window};
 
 #[cfg(test)]
 impl FolderSettings {

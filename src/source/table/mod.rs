@@ -7,7 +7,7 @@
 //! - `statement`: the SQL all databases share, `dialect`: how each writes it; `json`, `calendar`: exact values
 //! - `round`: one poll; `plan`: which pass it makes; `pass`: running it; `batch`: rows on their way to a page
 //! - `explaining`: what `check` and `explain` say
-//! - `sqlite`, `postgres`: the adapters
+//! - `login`: attempts that are counted; `sqlite`, `postgres`, `odbc`: the adapters
 
 mod batch;
 mod calendar;
@@ -15,6 +15,8 @@ mod cursor;
 mod dialect;
 mod explaining;
 mod json;
+mod login;
+pub mod odbc;
 mod pass;
 mod plan;
 pub mod postgres;
@@ -25,6 +27,7 @@ mod statement;
 
 use std::time::Duration;
 
+pub use odbc::OdbcSource;
 pub use postgres::PostgresSource;
 pub use round::TableSource;
 pub use sqlite::SqliteSource;

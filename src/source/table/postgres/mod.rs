@@ -5,7 +5,6 @@ mod address;
 mod cell;
 mod failure;
 mod layout;
-mod login;
 mod numeric;
 mod session;
 mod tls;

@@ -12,11 +12,11 @@ use tokio_postgres::{Client, Config, NoTls, RowStream};
 
 use super::address::{Address, Mode};
 use super::failure::{calls_for_other_encryption, failure, is_refused, is_wrong_password};
-use super::login::Attempt;
 use super::tls::Connector;
 use crate::clock::Stop;
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::Accounts;
+use crate::source::table::login::Attempt;
 
 /// How often a waiting call looks whether it shall stop.
 const LOOK: Duration = Duration::from_millis(50);
