@@ -1,6 +1,11 @@
 //! Table sources against real databases, through the library's own interface and a ledger in memory.
 
 mod conformance;
+#[cfg(feature = "odbc")]
+mod odbc;
+mod odbc_helper;
+#[cfg(feature = "odbc")]
+mod odbc_sqlite;
 mod postgres;
 mod postgres_access;
 mod postgres_types;

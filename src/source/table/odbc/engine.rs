@@ -123,6 +123,16 @@ impl Engine {
         }
     }
 
+    /// What stands before a query to see its plan, and what the plan says where rows are sorted rather than read in order.
+    pub fn plan(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Postgres => Some(("EXPLAIN ", "Sort  ")),
+            Self::MySql => Some(("EXPLAIN ", "filesort")),
+            Self::Sqlite => Some(("EXPLAIN QUERY PLAN ", "USE TEMP B-TREE FOR ORDER BY")),
+            _ => None,
+        }
+    }
+
     /// A column of watermark or key: how it becomes a text and a text becomes its type. `type_name` is the database's own
     /// word for the type, empty where it was not asked for.
     pub fn column(self, described: &Described, type_name: &str, dialect: &Dialect) -> Column {

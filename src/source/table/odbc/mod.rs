@@ -409,8 +409,13 @@ impl Table for OdbcTable {
     }
 
     fn is_indexed(&mut self) -> Result<bool> {
-        // Plans are shown in as many ways as there are databases; nothing is claimed.
-        Ok(true)
+        let engine = self.open.as_ref().map(|open| open.engine).unwrap_or_default();
+        // Plans are shown in as many ways as there are databases; where this one's is not known, nothing is claimed.
+        let Some((explain, sorts)) = engine.plan() else { return Ok(true) };
+        let limit = Some(u64::from(self.settings.table.page.max(1)));
+        let page = self.shape().page("1", &Span::default(), limit);
+        let plan = self.ask(&format!("{explain}{}", page.sql), &[])?;
+        Ok(!plan.iter().flatten().flatten().any(|line| line.contains(sorts)))
     }
 
     fn server(&mut self) -> Result<String> {
