@@ -20,6 +20,8 @@ const BUFFERS: usize = 8 << 20;
 const ROWS_MAX: usize = 1_000;
 /// Units that a column has in those buffers at most; longer values are cut and fetched one by one.
 const UNITS_MAX: usize = 2_000;
+/// Room for a column's name.
+const NAME: usize = 1_024;
 /// A part of a long value, in units.
 const PART: usize = 8_192;
 
@@ -105,6 +107,8 @@ pub fn described(cursor: &mut impl ResultSetMetadata) -> Result<Vec<Described>, 
     let mut description = ColumnDescription::default();
     let mut columns = Vec::with_capacity(count.into());
     for at in 1..=count {
+        // Some drivers cut the last letter off a name that had no room at first.
+        description.name.reserve(NAME);
         cursor.describe_col(at, &mut description)?;
         let (class, size, scale) = class(description.data_type);
         columns.push(Described {

@@ -34,8 +34,12 @@ const WRITTEN: [(&str, &str); 28] = [
     (SCRIPT, "env = { A = \"VALUE\", B = \"env:PATH\" }"),
     (POSTGRES, "url = \"postgres://me:VALUE@db/erp\"\npassword = \"VALUE\""),
     (POSTGRES, "url = \"VALUE\""),
+    (ODBC, "connection = \"Driver=x;UID=me;PWD=VALUE\"\npassword = \"VALUE\""),
+    (ODBC, "connection = \"VALUE\""),
     (POSTGRES, "url = [\"VALUE\", 5]\npassword = { a = \"VALUE\" }"),
 ];
+
+const ODBC: &str = "[source.o]\nkind = \"odbc\"\ntable = \"t\"\nwatermark = \"at\"\nkey = \"id\"\nto = [\"load\"]\n";
 
 const POSTGRES: &str =
     "[source.pg]\nkind = \"postgres\"\ntable = \"t\"\nwatermark = \"at\"\nkey = \"id\"\nto = [\"load\"]\n";

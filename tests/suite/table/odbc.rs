@@ -93,17 +93,13 @@ fn values_are_exact() {
          NULL, '', NULL, NULL, NULL, NULL)",
     );
     let mut bench = Bench::new(place.source(&table("v", &["at"], &["id"])));
-    assert_eq!(bench.told_by_a_poll(), ["1", "2"]);
+    bench.poll();
     let first = serde_json::json!({
         "id": 1, "at": "2026-11-23T10:15:00.123456", "big": "9007199254740993",
         "n": "12345678901234567890.0123456789", "d": 0.1, "s": 0.1, "b": true, "day": "2026-11-23", "clock": "10:15:01",
         "t": "2026-11-23T10:15:00.000001", "word": "Grüße 🦀", "c": "ab  ", "long": "\"\\\n", "raw": "AP8=",
         "u": "aaaaaaaa-0000-0000-0000-000000000001"
     });
-    let told: Vec<_> = std::mem::take(&mut bench.ledger.told);
-    assert!(told.is_empty(), "keys were taken");
-    bench = Bench::new(place.source(&table("v", &["at"], &["id"])));
-    bench.poll();
     assert_eq!(bench.ledger.told[0].row, first);
     assert_eq!(bench.ledger.told[1].row["n"], serde_json::Value::Null);
     assert_eq!(bench.ledger.told[1].row["word"], "");

@@ -119,6 +119,8 @@ impl Engine {
     pub fn snapshot(self) -> Option<&'static str> {
         match self {
             Self::Oracle => Some("SET TRANSACTION READ ONLY"),
+            // The transaction begins with its first read, which also notices that the schema has changed.
+            Self::Sqlite => Some("SELECT 1 FROM sqlite_master LIMIT 1"),
             _ => None,
         }
     }
@@ -161,7 +163,7 @@ impl Engine {
     /// A question for the smaller of a watermark (its parameter) and the database's clock, less so many seconds; for points
     /// in time only.
     pub fn behind(self, column: &Column, seconds: u64) -> Option<String> {
-        let (from, dummy) = (&column.from_text, self.dummy());
+        let from = column.from_text.replacen(Column::PLACE, "?", 1);
         match self {
             // A column without time zone holds UTC or local time, which lies up to 14 hours ahead of it: what lies beyond
             // both is from the future.
@@ -180,7 +182,7 @@ impl Engine {
             )),
             Self::SqlServer => Some(format!(
                 "SELECT CONVERT(varchar(40), DATEADD(second, -{seconds}, CASE WHEN n <= DATEADD(hour, 14, SYSUTCDATETIME()) \
-                 THEN n ELSE SYSUTCDATETIME() END), 121) FROM (SELECT CONVERT(datetime2(7), {from}) AS n) AS c{dummy}"
+                 THEN n ELSE SYSUTCDATETIME() END), 121) FROM (SELECT CONVERT(datetime2(7), {from}) AS n) AS c"
             )),
             _ => None,
         }

@@ -51,11 +51,15 @@ fn classify(state: &str, message: &str) -> (ErrorKind, &'static str) {
         _ if lower.contains("no such table") || lower.contains("does not exist") => {
             (ErrorKind::NotFound, "; check table or query (names are taken as written, also in case)")
         }
+        _ if lower.contains("no such column") => (ErrorKind::NotFound, "; check query, watermark and key"),
         _ if lower.contains("read-only") || lower.contains("readonly") => {
             (ErrorKind::Denied, "; a query that changes something can't be a source")
         }
         _ if lower.contains("locked") => (ErrorKind::Unavailable, "; the next poll tries again"),
-        _ if lower.contains("server closed the connection") || lower.contains("terminating connection") => {
+        _ if lower.contains("server closed the connection")
+            || lower.contains("terminating connection")
+            || lower.contains("savepoint failed") =>
+        {
             (ErrorKind::Unavailable, "; the next poll tries again")
         }
         _ => match state.get(..2).unwrap_or_default() {

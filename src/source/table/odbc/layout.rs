@@ -181,3 +181,52 @@ fn check_names(described: &[Described], place: &str) -> Result<()> {
     let fact = format!("column \"{}\" occurs twice in {place}; give each a name of its own (AS)", column.name);
     Err(Error::new(ErrorKind::Invalid, fact))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::source::table::{Edge, Span};
+
+    fn sql_server(settle: Settle, watermark: &str) -> Result<Layout> {
+        let column = |name: &str, class, size| Described { name: name.into(), class, size, scale: 0, nullable: false };
+        let described = vec![
+            column("id", Class::Integer, 10),
+            column("changed", Class::Binary, 8),
+            column("at", Class::Timestamp, 27),
+        ];
+        let types = [("changed".to_owned(), "timestamp".to_owned()), ("at".to_owned(), "datetime".to_owned())];
+        let known = Known {
+            engine: Engine::SqlServer,
+            dialect: Engine::SqlServer.dialect("\""),
+            types: &types,
+            primary_key: &["ID".to_owned()],
+            place: "table dbo.item",
+        };
+        Layout::of(described, &known, &TableSettings { settle, ..TableSettings::sample("dbo.item", watermark, "id") })
+    }
+
+    #[test]
+    fn a_rowversion_column_of_sql_server_is_followed_by_what_is_active() {
+        let layout = sql_server(Settle::Auto, "changed").expect("a layout");
+        assert_eq!(layout.shape.settling, Settling::Bound);
+        assert!(layout.shape.unique_key);
+        let edge = Edge { at: vec!["0x00000000000007D0".into()], ties: false };
+        let page = layout.shape.page(&layout.selected, &Span { floor: Some(edge), ..Span::default() }, Some(10));
+        assert_eq!(
+            page.sql,
+            "SELECT TOP (10) t.\"id\", t.\"changed\", t.\"at\", CONVERT(varchar(18), CONVERT(varbinary(8), \
+             t.\"changed\"), 1), CONVERT(varchar(40), t.\"id\"), CASE WHEN 1 = 0 THEN 1 ELSE 0 END FROM \
+             \"dbo\".\"item\" t WHERE t.\"changed\" > CONVERT(binary(8), ?, 1) ORDER BY t.\"changed\", t.\"id\""
+        );
+        assert_eq!(sql_server(Settle::Auto, "at").expect("a layout").shape.settling, Settling::Overlap(OVERLAP));
+        let error = sql_server(Settle::ActiveRowversion, "at").err().expect("no rowversion");
+        assert!(error.to_string().contains("needs a rowversion column"), "{error}");
+    }
+
+    #[test]
+    fn times_of_sql_server_keep_their_own_type() {
+        let layout = sql_server(Settle::Auto, "at").expect("a layout");
+        let statement = layout.shape.has_watermark(&vec!["2026-11-23 10:15:00.003".into()]);
+        assert!(statement.sql.ends_with("t.\"at\" = CONVERT(datetime, ?, 121)"), "{}", statement.sql);
+    }
+}

@@ -438,3 +438,16 @@ fn before(text: &str) -> Option<String> {
     let number = u64::from_str_radix(text.trim().strip_prefix("0x")?, 16).ok()?;
     Some(format!("0x{:016X}", number.checked_sub(1)?))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bound_is_the_rowversion_before_the_smallest_active_one() {
+        assert_eq!(before("0x00000000000007D1").as_deref(), Some("0x00000000000007D0"));
+        assert_eq!(before("0x0000000100000000").as_deref(), Some("0x00000000FFFFFFFF"));
+        assert_eq!(before("0x0000000000000000"), None);
+        assert_eq!(before("17"), None);
+    }
+}
