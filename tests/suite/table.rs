@@ -3,7 +3,7 @@
 mod conformance;
 #[cfg(feature = "odbc")]
 mod odbc;
-mod odbc_helper;
+mod odbc_process;
 #[cfg(feature = "odbc")]
 mod odbc_sqlite;
 mod postgres;

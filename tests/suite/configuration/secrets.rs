@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::{FOLDER, HTTP, SCRIPT, Setup, environment};
 
 /// Ways in which a secret can stand in the file, right and wrong; `VALUE` is the secret. The section comes first.
-const WRITTEN: [(&str, &str); 28] = [
+const WRITTEN: [(&str, &str); 30] = [
     (HTTP, "bearer = \"VALUE\""),
     (HTTP, "bearer = [\"VALUE\", \"VALUE\"]"),
     (HTTP, "bearer = [\"VALUE\", \"VALUE\", \"VALUE\"]"),
