@@ -14,6 +14,7 @@ use highwater::source::table::OdbcSource;
 
 use super::{Bench, table};
 use crate::support::accounts::Unguarded;
+use crate::support::wait_until;
 
 struct Script {
     folder: tempfile::TempDir,
@@ -94,8 +95,10 @@ fn a_driver_that_hangs_is_killed_with_all_its_children() {
     says(&script.error(), ErrorKind::TimedOut, &["connect to odbc:x/db", "within 1 s"]);
     assert!(began.elapsed() < Duration::from_secs(20));
     let child = fs::read_to_string(script.folder.path().join("helper.child")).expect("the child's id");
-    let state = fs::read_to_string(format!("/proc/{}/stat", child.trim())).unwrap_or_default();
-    assert!(state.is_empty() || state.contains(") Z "), "{state}");
+    wait_until("the child is gone", || {
+        let state = fs::read_to_string(format!("/proc/{}/stat", child.trim())).unwrap_or_default();
+        state.is_empty() || state.contains(") Z ")
+    });
 }
 
 #[test]
