@@ -1,5 +1,5 @@
 //! FTP servers of our own for the time of one run: vsftpd and pure-ftpd, each serving one folder on a free port.
-//! Both want to be started by root; whichever is not in PATH is left out.
+//! Both want to be started by root.
 
 use std::fs;
 use std::io::Read;
@@ -33,9 +33,9 @@ pub struct FtpServer {
 }
 
 impl FtpServer {
-    /// vsftpd, which has LIST alone; `None` where it is not installed or this is not root.
-    pub fn vsftpd(root: &Path) -> Result<Option<Self>> {
-        let Some(program) = program("vsftpd").filter(|_| rustix::process::geteuid().is_root()) else { return Ok(None) };
+    /// vsftpd, which has LIST alone.
+    pub fn vsftpd(root: &Path) -> Result<Self> {
+        let program = server_program("vsftpd")?;
         let files = folder()?;
         let (port, config) = (free_port()?, files.path().join("vsftpd.conf"));
         let empty = files.path().join("empty");
@@ -50,15 +50,12 @@ impl FtpServer {
         fs::write(&config, text).map_err(|error| format!("write {}: {error}", config.display()))?;
         let mut command = Command::new(program);
         command.arg(&config);
-        Self::start(command, files, port, ("vsftpd", "anonymous", "LIST")).map(Some)
+        Self::start(command, files, port, ("vsftpd", "anonymous", "LIST"))
     }
 
-    /// pure-ftpd, which has MLSD; `None` where it and its `pure-pw` are not installed or this is not root.
-    pub fn pure_ftpd(root: &Path) -> Result<Option<Self>> {
-        let programs = program("pure-ftpd").zip(program("pure-pw"));
-        let Some((server, accounts)) = programs.filter(|_| rustix::process::geteuid().is_root()) else {
-            return Ok(None);
-        };
+    /// pure-ftpd, which has MLSD; it wants its `pure-pw` too.
+    pub fn pure_ftpd(root: &Path) -> Result<Self> {
+        let (server, accounts) = (server_program("pure-ftpd")?, server_program("pure-pw")?);
         let (files, port) = (folder()?, free_port()?);
         let (passwd, database) = (files.path().join("passwd"), files.path().join("pure.pdb"));
         let account = format!("bench:{PASSWORD_HASH}:65534:65534::{}/./::::::::::::\n", root.display());
@@ -74,7 +71,7 @@ impl FtpServer {
             // Without a limit it truncates listings at 10,000 entries.
             .args(["-L", "10000000:1", "-H", "-A", "-E", "-u", "1", "-C", "64", "-g"])
             .arg(files.path().join("pid"));
-        Self::start(command, files, port, ("pure-ftpd", "bench", "MLSD")).map(Some)
+        Self::start(command, files, port, ("pure-ftpd", "bench", "MLSD"))
     }
 
     fn start(
@@ -120,18 +117,25 @@ impl Drop for FtpServer {
     }
 }
 
-fn folder() -> Result<tempfile::TempDir> {
+pub fn folder() -> Result<tempfile::TempDir> {
     tempfile::Builder::new().prefix("highwater-bench-ftp").tempdir().map_err(|error| format!("make a folder: {error}"))
 }
 
-fn free_port() -> Result<u16> {
+pub fn free_port() -> Result<u16> {
     let listener = TcpListener::bind("127.0.0.1:0").and_then(|listener| listener.local_addr());
     listener.map(|address| address.port()).map_err(|error| format!("find a free port: {error}"))
 }
 
-/// A program in PATH, or where Debian puts servers.
+/// A server's program; an error where it is missing, or this is not root.
+fn server_program(name: &str) -> Result<PathBuf> {
+    let found = program(name).ok_or(format!("{name} is neither in PATH nor unpacked by scripts/test"))?;
+    if rustix::process::geteuid().is_root() { Ok(found) } else { Err(format!("{name} wants to be started by root")) }
+}
+
+/// A program in PATH, where Debian puts servers, or where scripts/test unpacks them.
 pub fn program(name: &str) -> Option<PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let folders = std::env::split_paths(&path).chain([PathBuf::from("/usr/sbin"), PathBuf::from("/usr/bin")]);
-    folders.map(|folder| folder.join(name)).find(|file| file.is_file())
+    let unpacked = Path::new(env!("CARGO_MANIFEST_DIR")).join("target/servers/usr");
+    let others = ["/usr/sbin".into(), "/usr/bin".into(), unpacked.join("sbin"), unpacked.join("bin")];
+    std::env::split_paths(&path).chain(others).map(|folder| folder.join(name)).find(|file| file.is_file())
 }

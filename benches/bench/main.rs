@@ -7,12 +7,14 @@ mod floors;
 mod ftp_floor;
 mod ftp_server;
 mod measure;
+mod peers;
 mod postgres;
 mod product;
 mod receiver;
 mod remote;
 mod report;
 mod rows;
+mod ssh_server;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -34,16 +36,19 @@ pub struct Options {
     program: PathBuf,
     /// Names of cases; empty is all.
     only: Vec<String>,
+    /// Parts of `remote`; empty is all.
+    parts: Vec<String>,
 }
 
 const USAGE: &str = "usage: cargo bench --bench bench -- [--quick] [--million] [--rounds N] [--dir DIR] [--program FILE] [CASE]...\n\
-                     cases: idle hash rows http script remote";
+                     cases: idle hash rows http script remote; parts of remote: list fetch sftp";
 
 impl Options {
     fn parse(args: &[String]) -> Result<Self> {
         let dir = Path::new(env!("CARGO_TARGET_TMPDIR")).join("bench");
         let program = PathBuf::from(env!("CARGO_BIN_EXE_highwater"));
-        let mut options = Self { quick: false, million: false, rounds: 7, dir, program, only: Vec::new() };
+        let mut options =
+            Self { quick: false, million: false, rounds: 7, dir, program, only: Vec::new(), parts: Vec::new() };
         let mut args = args.iter();
         while let Some(arg) = args.next() {
             let mut value = || args.next().ok_or(format!("{arg} wants a value\n{USAGE}"));
@@ -56,6 +61,11 @@ impl Options {
                 "--dir" => options.dir = PathBuf::from(value()?),
                 "--program" => options.program = PathBuf::from(value()?),
                 case if cases::NAMES.contains(&case) => options.only.push(case.to_owned()),
+                // A part alone is a part of the one case that has any.
+                part if remote::PARTS.contains(&part) => {
+                    options.parts.push(part.to_owned());
+                    options.only.push("remote".to_owned());
+                }
                 other => return Err(format!("unknown argument \"{other}\"\n{USAGE}")),
             }
         }
@@ -64,6 +74,10 @@ impl Options {
 
     fn wants(&self, case: &str) -> bool {
         self.only.is_empty() || self.only.iter().any(|name| name == case)
+    }
+
+    fn wants_part(&self, part: &str) -> bool {
+        self.parts.is_empty() || self.parts.iter().any(|name| name == part)
     }
 }
 

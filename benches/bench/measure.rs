@@ -1,8 +1,10 @@
 //! Runs programs as separate processes, in turn, and takes wall time, CPU time and peak memory of each.
 //! What the figures mean belongs to `report`.
 
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
 
 use nix::sys::resource::{UsageWho, getrusage};
@@ -10,6 +12,10 @@ use nix::sys::time::TimeValLike;
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
+use crate::report::Target;
+
+/// A run that takes longer is ended, and counts as failed.
+const RUN_MAX: Duration = Duration::from_secs(120);
 
 /// A program to be measured.
 #[derive(Debug, Clone)]
@@ -29,6 +35,65 @@ pub struct Run {
     exit_code: i32,
 }
 
+/// One of several that do the same work.
+pub struct Contender<'a> {
+    name: &'static str,
+    /// What is run, or why it can't be.
+    job: Result<Job>,
+    before: Step<'a>,
+    after: Step<'a>,
+    aim: Option<Target>,
+}
+
+/// What is done around a run, outside the measured time.
+type Step<'a> = Box<dyn FnMut() -> Result<()> + 'a>;
+
+/// What one of them took, in every round, or why that is not known.
+pub struct Figure {
+    pub name: &'static str,
+    pub runs: Result<Vec<Run>>,
+    /// What the product should reach, against this one.
+    pub aim: Option<Target>,
+}
+
+impl<'a> Contender<'a> {
+    pub fn new(name: &'static str, job: Result<Job>) -> Self {
+        Self { name, job, before: Box::new(|| Ok(())), after: Box::new(|| Ok(())), aim: None }
+    }
+
+    /// Prepares each run, and checks what it has done.
+    pub fn around(self, before: impl FnMut() -> Result<()> + 'a, after: impl FnMut() -> Result<()> + 'a) -> Self {
+        Self { before: Box::new(before), after: Box::new(after), ..self }
+    }
+
+    pub fn aim(self, target: Target) -> Self {
+        Self { aim: Some(target), ..self }
+    }
+
+    fn run(&mut self, log: &Path) -> Result<Run> {
+        let job = self.job.clone()?;
+        (self.before)()?;
+        let run = job.run(log)?;
+        (self.after)().map(|()| run)
+    }
+}
+
+/// Runs all of them in turn, once a round. One that fails is not tried again.
+pub fn side_by_side(mut contenders: Vec<Contender<'_>>, rounds: usize, log: &Path) -> Vec<Figure> {
+    let new = |one: &Contender<'_>| Figure { name: one.name, runs: Ok(Vec::new()), aim: one.aim };
+    let mut figures: Vec<Figure> = contenders.iter().map(new).collect();
+    for _ in 0..rounds.max(1) {
+        for (one, figure) in contenders.iter_mut().zip(&mut figures) {
+            let Ok(runs) = &mut figure.runs else { continue };
+            match one.run(log) {
+                Ok(run) => runs.push(run),
+                Err(line) => figure.runs = Err(line),
+            }
+        }
+    }
+    figures
+}
+
 /// Floor and product, run in turn.
 pub struct Pairs {
     pub floor: Vec<Run>,
@@ -37,9 +102,9 @@ pub struct Pairs {
 
 impl Job {
     /// A mode of this very program: `bench floor ...`.
-    pub fn floor(args: &[&str]) -> Result<Self> {
+    pub fn floor(args: &[impl AsRef<str>]) -> Result<Self> {
         let program = std::env::current_exe().map_err(|error| format!("find this program: {error}"))?;
-        let args = std::iter::once("floor").chain(args.iter().copied()).map(str::to_owned).collect();
+        let args = std::iter::once("floor").chain(args.iter().map(AsRef::as_ref)).map(str::to_owned).collect();
         Ok(Self { program, args, ok: &[0] })
     }
 
@@ -105,8 +170,24 @@ pub fn in_turn(
 pub fn measured(args: &[String]) -> Result<()> {
     let [figures, program, args @ ..] = args else { return Err("measured FIGURES PROGRAM ARGS...".into()) };
     let began = Instant::now();
-    let status = Command::new(program).args(args).status().map_err(|error| format!("start {program}: {error}"))?;
+    // A process group of its own, so that what it started ends with it.
+    let child = Command::new(program).args(args).process_group(0).spawn();
+    let mut child = child.map_err(|error| format!("start {program}: {error}"))?;
+    let pid = i32::try_from(child.id()).ok().and_then(rustix::process::Pid::from_raw);
+    let (ended, wait) = mpsc::channel::<()>();
+    let limit = std::thread::spawn(move || {
+        let is_over = wait.recv_timeout(RUN_MAX) == Err(RecvTimeoutError::Timeout);
+        if let Some(pid) = pid.filter(|_| is_over) {
+            let _ = rustix::process::kill_process_group(pid, rustix::process::Signal::KILL);
+        }
+        is_over
+    });
+    let status = child.wait().map_err(|error| format!("wait for {program}: {error}"))?;
     let wall = began.elapsed();
+    drop(ended);
+    if limit.join().unwrap_or(false) {
+        return Err(format!("{program} did not end within {} s", RUN_MAX.as_secs()));
+    }
     let usage = getrusage(UsageWho::RUSAGE_CHILDREN).map_err(|error| format!("getrusage: {error}"))?;
     let cpu_us = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
     let run = Run {

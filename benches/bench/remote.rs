@@ -1,14 +1,19 @@
-//! The cases of remote directories: listings of many entries and fetches of many or large files, against real servers on
-//! this machine, beside other programs where they are installed.
+//! The cases of remote directories: listings of many entries, and fetches of many or large files, from real servers on
+//! this machine, beside other programs. How those are called belongs to `peers`, the servers to `ftp_server` and `ssh_server`.
 
 use std::path::Path;
 
-use crate::cases::{UNUSED_SINK, store_events};
-use crate::ftp_server::{FtpServer, program};
-use crate::measure::{Job, in_turn};
+use crate::cases::UNUSED_SINK;
+use crate::ftp_server::FtpServer;
+use crate::measure::{Contender, Job, side_by_side};
+use crate::peers::{self, Reached};
 use crate::product::Installation;
 use crate::report::{self, Target};
+use crate::ssh_server::SshServer;
 use crate::{Options, Result, data};
+
+/// Parts that can be asked for: listings and fetches over FTP, both over SFTP.
+pub const PARTS: [&str; 3] = ["list", "fetch", "sftp"];
 
 /// How much of everything.
 struct Sizes {
@@ -23,168 +28,113 @@ const QUICK: Sizes = Sizes { listed: 2_000, small: (100, 10 << 10), large: (2, 4
 /// Connections that are compared.
 const CONNECTIONS: [u64; 3] = [1, 4, 8];
 
-/// Starts a server on a folder; `None` where that is not possible.
-type Start = fn(&Path) -> Result<Option<FtpServer>>;
+/// Starts a server on a folder; the error says why it can't be.
+type Start = fn(&Path) -> Result<Server>;
 
-/// The servers that are compared.
-const SERVERS: [(&str, Start); 2] = [("vsftpd", FtpServer::vsftpd), ("pure-ftpd", FtpServer::pure_ftpd)];
+/// A server of either kind; it ends with this value.
+struct Server {
+    _running: Box<dyn std::any::Any>,
+    reached: Reached,
+}
 
-/// All of them. One that cannot run does not hide the figures of the others.
+/// All parts, or those asked for. One that cannot run does not hide the figures of the others.
 pub fn run(options: &Options) -> Result<()> {
     let sizes = if options.quick { &QUICK } else { &FULL };
     let mut failures = Vec::new();
+    let mut take = |part: &str, name: &str, start: Start, work: Work, sizes: &Sizes| {
+        if options.wants_part(part)
+            && let Err(line) = work(options, start, sizes)
+        {
+            println!("remote {part}, {name}: not taken: {line}");
+            failures.push(format!("{part} {name}"));
+        }
+    };
+    take("list", "vsftpd", vsftpd, listing, sizes);
+    take("list", "pure-ftpd", pure_ftpd, listing, sizes);
+    take("fetch", "vsftpd", vsftpd, fetching, sizes);
+    take("sftp", "OpenSSH, list", openssh, listing, sizes);
+    take("sftp", "OpenSSH, fetch", openssh, fetching, sizes);
+    if failures.is_empty() { Ok(()) } else { Err(format!("not taken: {}", failures.join("; "))) }
+}
+
+/// Measures and prints one part with one server.
+type Work = fn(&Options, Start, &Sizes) -> Result<()>;
+
+fn vsftpd(root: &Path) -> Result<Server> {
+    let server = FtpServer::vsftpd(root)?;
+    let reached = Reached::ftp(&server);
+    Ok(Server { _running: Box::new(server), reached })
+}
+
+fn pure_ftpd(root: &Path) -> Result<Server> {
+    let server = FtpServer::pure_ftpd(root)?;
+    let reached = Reached::ftp(&server);
+    Ok(Server { _running: Box::new(server), reached })
+}
+
+fn openssh(root: &Path) -> Result<Server> {
+    let server = SshServer::start()?;
+    let reached = Reached::sftp(&server, root);
+    Ok(Server { _running: Box::new(server), reached })
+}
+
+/// A first look that only remembers, a second in which nothing changed, and the same listing by others.
+fn listing(options: &Options, start: Start, sizes: &Sizes) -> Result<()> {
     let many = data::flat(&options.dir, "remote-list", sizes.listed, 0)?;
-    for (name, start) in SERVERS {
-        failures.extend(listing(options, name, start(&many)?, sizes.listed).err());
+    let server = start(&many)?;
+    let reached = &server.reached;
+    let source = format!("{}\nconnections = 4\nstart = \"now\"", reached.source);
+    let ours = Installation::new(options, &format!("remote-list-{}", reached.server), &source, UNUSED_SINK)?;
+    ours.begin_paused()?;
+    let none = || ours.expect_events(0);
+    let mut contenders = Vec::new();
+    if let Some(floor) = &reached.list_floor {
+        contenders.push(Contender::new("floor", Ok(Job::floor(floor)?)).aim(Target::Wall(1.30)));
     }
+    // The second look begins with what the first one has left.
+    contenders.push(Contender::new("highwater, first look", Ok(ours.once())).around(|| ours.restore(), none));
+    contenders.push(Contender::new(report::OURS, Ok(ours.once())).around(|| Ok(()), none));
+    contenders.extend(peers::listing(reached)?);
+    let figures = side_by_side(contenders, options.rounds, &ours.log());
+    report::table(&format!("{}: idle look at {} entries", reached.label, sizes.listed), &figures)
+}
+
+/// The first look at files whose content is fetched, hashed, and made durable events, and copies by others.
+fn fetching(options: &Options, start: Start, sizes: &Sizes) -> Result<()> {
     for (count, bytes) in [sizes.small, sizes.large] {
         let files = data::flat(&options.dir, "remote-get", count, bytes)?;
-        let what = format!("{count} x {} KiB", bytes >> 10);
-        for (name, start) in SERVERS {
-            for connections in CONNECTIONS {
-                let server = start(&files)?;
-                failures.extend(fetching(options, name, server, connections, (count, &what)).err());
-            }
+        // So that the first of all does not read from the disk what the others find in memory.
+        let path = files.to_str().ok_or(format!("{} is not UTF-8", files.display()))?;
+        Job::floor(&["hash", path])?.run(&options.dir.join("warm.log"))?;
+        for connections in CONNECTIONS {
+            let server = start(&files)?;
+            let what = format!("{}: {count} x {}, {connections} at once", server.reached.label, size(bytes));
+            fetched(options, &server.reached, connections, count, &what)?;
         }
-    }
-    failures.dedup();
-    if failures.is_empty() { Ok(()) } else { Err(failures.join("\n")) }
-}
-
-fn left_out(name: &str) {
-    println!("{:<34} left out: not root, or {name} is not in PATH", format!("remote: {name}"));
-}
-
-fn source(server: &FtpServer, connections: u64, start: &str) -> String {
-    format!(
-        "kind = \"ftp\"\nurl = \"ftp://{}@{}\"\npassword = \"{}\"\npath = \"/\"\nconnections = {connections}\n\
-         stable_for = \"0s\"\nstart = \"{start}\"",
-        server.user, server.address, server.password
-    )
-}
-
-/// A first look that only remembers, and a second in which nothing changed.
-fn listing(options: &Options, name: &str, server: Option<FtpServer>, count: u64) -> Result<()> {
-    let Some(server) = server else {
-        left_out(name);
-        return Ok(());
-    };
-    let drain = Job::floor(&["ftp-list", &server.address, server.user, server.password, server.listing])?;
-    let label = |what: &str| format!("remote: {what} {} {} of {count}", server.name, server.listing);
-    for peer in list_peers(&server)? {
-        beside(options, &label(&peer.name), &drain, &peer)?;
-    }
-    let ours = Installation::new(options, &format!("remote-list-{name}"), &source(&server, 4, "now"), UNUSED_SINK)?;
-    ours.begin_paused()?;
-    let (mut before, mut none) = (|| ours.restore(), || ours.expect_events(0));
-    let pairs = in_turn(&drain, &ours.once(), options.rounds, &ours.log(), &mut before, &mut none)?;
-    report::line(&label("first"), &pairs, None);
-
-    ours.restore()?;
-    ours.run_once()?;
-    let mut nothing = || Ok(());
-    let pairs = in_turn(&drain, &ours.once(), options.rounds, &ours.log(), &mut nothing, &mut none)?;
-    report::line(&label("idle"), &pairs, None);
-    if let Some(curl) = curl(&server) {
-        let pairs = in_turn(&curl, &ours.once(), options.rounds, &ours.log(), &mut nothing, &mut none)?;
-        report::line(&label("idle / curl"), &pairs, Some(Target::Wall(1.30)));
     }
     Ok(())
 }
 
-/// The first look at files whose content is fetched, hashed, and made durable events.
-fn fetching(
-    options: &Options,
-    name: &str,
-    server: Option<FtpServer>,
-    connections: u64,
-    (count, what): (u64, &str),
-) -> Result<()> {
-    let Some(server) = server else {
-        left_out(name);
-        return Ok(());
-    };
-    let words = ["ftp-get", &server.address, server.user, server.password, &connections.to_string()];
-    let floor = Job::floor(&words)?;
-    let label = |who: &str| format!("remote: {who}{name} {what}, {connections} at once");
+fn size(bytes: u64) -> String {
+    if bytes < 1 << 20 { format!("{} KiB", bytes >> 10) } else { format!("{} MiB", bytes >> 20) }
+}
+
+fn fetched(options: &Options, reached: &Reached, connections: u64, count: u64, label: &str) -> Result<()> {
     // The copies of others go to memory, as ours are not written either.
     let target = tempfile::Builder::new().prefix("highwater-bench").tempdir_in("/dev/shm");
     let target = target.map_err(|error| format!("make a folder in /dev/shm: {error}"))?;
-    for peer in get_peers(&server, connections, target.path())? {
-        beside(options, &label(&format!("{} ", peer.name)), &floor, &peer)?;
+    let copy = target.path().join("copy");
+    let source = format!("{}\nconnections = {connections}\nstart = \"all\"", reached.source);
+    let ours = Installation::new(options, "remote-get", &source, UNUSED_SINK)?;
+    ours.begin_paused()?;
+    let mut contenders = Vec::new();
+    if let Some(floor) = &reached.get_floor {
+        let words: Vec<String> = floor.iter().cloned().chain([connections.to_string()]).collect();
+        contenders.push(Contender::new("floor", Ok(Job::floor(&words)?)).aim(Target::Wall(1.20)));
     }
-    let ours = Installation::new(options, "remote-get", &source(&server, connections, "all"), UNUSED_SINK)?;
-    store_events(options, &label(""), &floor, &ours, count, Some(Target::Wall(1.20)))
-}
-
-/// Another program that does the same.
-struct Peer {
-    name: String,
-    job: Job,
-    /// A folder that is emptied before each run.
-    target: Option<std::path::PathBuf>,
-}
-
-/// Measures another program against the floor, three rounds at most.
-fn beside(options: &Options, label: &str, floor: &Job, peer: &Peer) -> Result<()> {
-    let log = options.dir.join("peer.log");
-    let mut empty = || match &peer.target {
-        Some(target) => {
-            let _ = std::fs::remove_dir_all(target);
-            std::fs::create_dir_all(target).map_err(|error| format!("make {}: {error}", target.display()))
-        }
-        None => Ok(()),
-    };
-    match in_turn(floor, &peer.job, options.rounds.min(3), &log, &mut empty, &mut || Ok(())) {
-        Ok(pairs) => report::line(label, &pairs, None),
-        // What another program can't do is no failure of ours.
-        Err(line) => println!("{label:<34} did not work: {}", line.lines().next().unwrap_or_default()),
-    }
-    Ok(())
-}
-
-fn list_peers(server: &FtpServer) -> Result<Vec<Peer>> {
-    let mut peers: Vec<Peer> =
-        curl(server).into_iter().map(|job| Peer { name: "curl".into(), job, target: None }).collect();
-    peers.extend(lftp(server, "cls -l / > /dev/null", None));
-    peers.extend(rclone(server, &["lsf", "--format", "pst", ":ftp:/"], None)?);
-    Ok(peers)
-}
-
-fn get_peers(server: &FtpServer, connections: u64, target: &Path) -> Result<Vec<Peer>> {
-    let (folder, path) = (target.join("copy"), target.join("copy").display().to_string());
-    let mut peers: Vec<Peer> =
-        lftp(server, &format!("mirror -P {connections} / {path}"), Some(&folder)).into_iter().collect();
-    let transfers = connections.to_string();
-    let words = ["copy", ":ftp:/", &path, "--transfers", &transfers, "--checkers", "1"];
-    peers.extend(rclone(server, &words, Some(&folder))?);
-    Ok(peers)
-}
-
-fn curl(server: &FtpServer) -> Option<Job> {
-    let args = ["-sS", "-o", "/dev/null", "-X", server.listing, "-u"].map(str::to_owned).to_vec();
-    let account = format!("{}:{}", server.user, server.password);
-    let args = args.into_iter().chain([account, format!("ftp://{}/", server.address)]).collect();
-    program("curl").map(|program| Job { program, args, ok: &[0] })
-}
-
-fn lftp(server: &FtpServer, command: &str, target: Option<&Path>) -> Option<Peer> {
-    let open = format!("open -u {},{} ftp://{}", server.user, server.password, server.address);
-    let args = vec!["--norc".into(), "-c".into(), format!("set ftp:ssl-allow no; {open}; {command}")];
-    let job = program("lftp").map(|program| Job { program, args, ok: &[0] })?;
-    Some(Peer { name: "lftp".into(), job, target: target.map(Path::to_path_buf) })
-}
-
-fn rclone(server: &FtpServer, words: &[&str], target: Option<&Path>) -> Result<Option<Peer>> {
-    let Some(program) = program("rclone") else { return Ok(None) };
-    let obscured = std::process::Command::new(&program).args(["obscure", server.password]).output();
-    let obscured = obscured.map_err(|error| format!("start rclone: {error}"))?;
-    let password = String::from_utf8_lossy(&obscured.stdout).trim().to_owned();
-    let (host, port) = server.address.split_once(':').ok_or("an address has a port")?;
-    let mut args: Vec<String> = words.iter().map(|word| (*word).to_owned()).collect();
-    let account = ["--ftp-host", host, "--ftp-port", port, "--ftp-user", server.user, "--ftp-pass", &password, "-q"];
-    args.extend(account.map(str::to_owned));
-    args.extend(["--config".to_owned(), "/dev/null".to_owned()]);
-    let job = Job { program, args, ok: &[0] };
-    Ok(Some(Peer { name: "rclone".into(), job, target: target.map(Path::to_path_buf) }))
+    let our_run = Contender::new(report::OURS, Ok(ours.once()));
+    contenders.push(our_run.around(|| ours.restore(), || ours.expect_events(count)));
+    contenders.extend(peers::fetching(reached, connections, count, &copy)?);
+    let figures = side_by_side(contenders, options.rounds, &ours.log());
+    report::table(label, &figures)
 }

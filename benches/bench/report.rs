@@ -1,10 +1,13 @@
 //! One line per case: ratios of product to floor with their range, peaks, noise, and whether the target is met.
 
 use crate::Result;
-use crate::measure::{Pairs, Run};
+use crate::measure::{Figure, Pairs, Run};
 
 /// Above this spread of the floor's own wall time, wall ratios say nothing.
 const NOISY: f64 = 0.25;
+
+/// The name of the product among several that do the same.
+pub const OURS: &str = "highwater";
 
 /// What a case should reach: a ratio of the product to its floor.
 #[derive(Debug, Clone, Copy)]
@@ -88,15 +91,53 @@ pub fn line(name: &str, pairs: &Pairs, target: Option<Target>) {
     );
 }
 
+/// Prints several that did the same, each with what it took and the product's ratio to it.
+/// That the product's own figure is missing is an error.
+pub fn table(title: &str, figures: &[Figure]) -> Result<()> {
+    println!("\n{title}{}", if is_busy() { " (indicative: other work was going on)" } else { "" });
+    let ours = figures.iter().find(|figure| figure.name == OURS).map(|figure| figure.runs.as_ref());
+    let ours = ours.ok_or("there is no figure of the product")?;
+    for figure in figures {
+        match &figure.runs {
+            Ok(runs) => println!("  {:<24} {}", figure.name, compared(figure, runs, ours.ok())),
+            Err(line) => println!("  {:<24} not taken: {}", figure.name, line.trim().replace('\n', "; ")),
+        }
+    }
+    ours.map(drop).map_err(|line| format!("{title}: {line}"))
+}
+
+/// `   1.40 s [1.35-1.60]   cpu   0.90 s    12.0 MiB   highwater/this: wall 1.00, cpu 1.00`
+fn compared(figure: &Figure, runs: &[Run], ours: Option<&Vec<Run>>) -> String {
+    let seconds = |of: fn(&Run) -> u64, runs: &[Run]| Spread::of(runs.iter().map(|run| of(run) as f64 / 1e6).collect());
+    let (wall, cpu) = (seconds(|run| run.wall_us, runs), seconds(|run| run.cpu_us, runs));
+    let peak = runs.iter().map(|run| run.peak_kib).max().unwrap_or(0) as f64 / 1024.0;
+    let mut text = format!("{:>22} s  cpu {:>6.2} s  {peak:>6.1} MiB", wall.shown(), cpu.median);
+    let Some(ours) = ours.filter(|_| figure.name != OURS) else { return text };
+    let ratio = |of: fn(&Run) -> u64| {
+        let each = ours.iter().zip(runs);
+        Spread::of(each.map(|(ours, theirs)| of(ours) as f64 / of(theirs).max(1) as f64).collect())
+    };
+    let (wall_ratio, cpu_ratio) = (ratio(|run| run.wall_us), ratio(|run| run.cpu_us));
+    text += &format!("  {OURS}/this: wall {:.2}, cpu {:.2}", wall_ratio.median, cpu_ratio.median);
+    if figure.aim.is_some() {
+        let noise = (wall.max - wall.min) / wall.median;
+        text += &format!("; {}", verdict(wall_ratio, cpu_ratio, noise, figure.aim));
+    }
+    text
+}
+
+fn is_busy() -> bool {
+    load() > std::thread::available_parallelism().map_or(1.0, |n| n.get() as f64)
+}
+
 fn verdict(wall: Spread, cpu: Spread, noise: f64, target: Option<Target>) -> String {
     let Some(target) = target else { return "-".into() };
     let (word, reached, limit) = match target {
         Target::Cpu(limit) => ("cpu", cpu.median, limit),
         Target::Wall(limit) => ("wall", wall.median, limit),
     };
-    let cpus = std::thread::available_parallelism().map_or(1.0, |n| n.get() as f64);
     let judged = match target {
-        _ if load() > cpus => "machine too busy to judge",
+        _ if is_busy() => "machine too busy to judge",
         Target::Wall(_) if noise > NOISY => "noisy",
         _ if reached <= limit => "met",
         _ => "missed",

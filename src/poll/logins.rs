@@ -14,6 +14,9 @@ use crate::store::{Login, LoginBook, LoginStep, LoginTurn};
 /// How often a waiting login looks whether another has ended: it may be of another process.
 const LOOK_EVERY: Duration = Duration::from_millis(25);
 
+/// How long a login waits for others; those of this process wait for their turn before.
+const WAIT_MAX: Duration = Duration::from_secs(45);
+
 /// One source's logins.
 pub struct Logins {
     book: Arc<dyn LoginBook>,
@@ -55,16 +58,23 @@ impl std::fmt::Debug for Logins {
 }
 
 impl Accounts for Logins {
-    fn attempt(&self, account: &str, secret: &[u8]) -> Result<()> {
-        let nobody = Stop::new();
-        let until = self.clock.tick() + Duration::from_secs(LOGIN_SECONDS_MAX.unsigned_abs());
+    fn check(&self, account: &str, secret: &[u8]) -> Result<()> {
+        match self.step(account, secret, LoginStep::Look)? {
+            LoginTurn::Spent => Err(self.spent(account)),
+            LoginTurn::Go | LoginTurn::Wait => Ok(()),
+        }
+    }
+
+    fn attempt(&self, account: &str, secret: &[u8], stop: &Stop) -> Result<()> {
+        let until = self.clock.tick() + WAIT_MAX;
         loop {
             match self.step(account, secret, LoginStep::Attempt)? {
                 LoginTurn::Go => return Ok(()),
                 LoginTurn::Spent => return Err(self.spent(account)),
-                LoginTurn::Wait if self.clock.tick() >= until => return Err(self.spent(account)),
-                LoginTurn::Wait => nobody.wait(LOOK_EVERY),
+                LoginTurn::Wait if self.clock.tick() >= until => return Err(unsure(account)),
+                LoginTurn::Wait => stop.wait(LOOK_EVERY),
             };
+            stop.check().map_err(|e| e.while_doing(format!("wait for other logins as {account}")))?;
         }
     }
 
@@ -79,6 +89,16 @@ impl Accounts for Logins {
     fn refused(&self, account: &str, secret: &[u8]) {
         self.note(account, secret, LoginStep::Refused);
     }
+}
+
+/// As many attempts as may be refused were begun, and nobody knows yet what came of them.
+fn unsure(account: &str) -> Error {
+    let text = format!(
+        "{LOGIN_ATTEMPTS_MAX} logins as {account} with this secret are under way in another process, or were cut off by a \
+         crash; it is not tried before it is known what came of them, for at most {} minutes",
+        LOGIN_SECONDS_MAX / 60
+    );
+    Error::new(ErrorKind::Unavailable, text)
 }
 
 /// Whether an error says that a login is not tried any more.
@@ -100,6 +120,16 @@ mod tests {
         logins: Arc<dyn Accounts>,
     }
 
+    /// Others are always under way; ten seconds pass with each look.
+    struct Busy(Arc<ManualClock>);
+
+    impl LoginBook for Busy {
+        fn login(&self, _: &Login<'_>, _: LoginStep, _: Timestamp) -> Result<LoginTurn> {
+            self.0.advance(Duration::from_secs(10));
+            Ok(LoginTurn::Wait)
+        }
+    }
+
     fn desk() -> Desk {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let book = Arc::new(SqliteStore::open(&folder.path().join("highwater.db")).expect("open"));
@@ -112,25 +142,27 @@ mod tests {
     fn a_spent_secret_is_denied_with_the_account_and_the_remedy_and_without_the_secret() {
         let desk = desk();
         for _ in 0..2 {
-            desk.logins.attempt(ACCOUNT, b"hunter2").expect("counted");
+            desk.logins.attempt(ACCOUNT, b"hunter2", &Stop::new()).expect("counted");
             desk.logins.refused(ACCOUNT, b"hunter2");
         }
-        let error = desk.logins.attempt(ACCOUNT, b"hunter2").expect_err("spent");
-        assert!(is_spent(&error) && is_spent(&desk.logins.attempt(ACCOUNT, b"hunter2").expect_err("spent")));
+        let error = desk.logins.attempt(ACCOUNT, b"hunter2", &Stop::new()).expect_err("spent");
+        assert!(
+            is_spent(&error) && is_spent(&desk.logins.attempt(ACCOUNT, b"hunter2", &Stop::new()).expect_err("spent"))
+        );
         let text = error.to_string();
         assert!(text.starts_with("auth_refused: ") && text.contains(ACCOUNT) && !text.contains("hunter2"), "{text}");
         assert!(text.contains("highwater resume orders"), "{text}");
-        desk.logins.attempt(ACCOUNT, b"another").expect("another secret");
-        desk.logins.attempt("ftp://you@host:21", b"hunter2").expect("another account");
+        desk.logins.attempt(ACCOUNT, b"another", &Stop::new()).expect("another secret");
+        desk.logins.attempt("ftp://you@host:21", b"hunter2", &Stop::new()).expect("another account");
     }
 
     #[test]
     fn a_third_login_goes_on_once_one_that_is_under_way_was_accepted() {
         let desk = desk();
-        desk.logins.attempt(ACCOUNT, b"right").expect("counted");
-        desk.logins.attempt(ACCOUNT, b"right").expect("counted");
+        desk.logins.attempt(ACCOUNT, b"right", &Stop::new()).expect("counted");
+        desk.logins.attempt(ACCOUNT, b"right", &Stop::new()).expect("counted");
         let third = desk.logins.clone();
-        let third = std::thread::spawn(move || third.attempt(ACCOUNT, b"right"));
+        let third = std::thread::spawn(move || third.attempt(ACCOUNT, b"right", &Stop::new()));
         desk.logins.accepted(ACCOUNT, b"right");
         third.join().expect("no panic").expect("it goes on");
     }
@@ -138,10 +170,40 @@ mod tests {
     #[test]
     fn a_third_login_is_denied_once_those_before_it_can_not_be_under_way_any_more() {
         let desk = desk();
-        desk.logins.attempt(ACCOUNT, b"a").expect("counted");
-        desk.logins.attempt(ACCOUNT, b"a").expect("counted");
+        desk.logins.attempt(ACCOUNT, b"a", &Stop::new()).expect("counted");
+        desk.logins.attempt(ACCOUNT, b"a", &Stop::new()).expect("counted");
         desk.clock.advance(Duration::from_secs(LOGIN_SECONDS_MAX.unsigned_abs()));
-        assert!(is_spent(&desk.logins.attempt(ACCOUNT, b"a").expect_err("spent")));
+        assert!(is_spent(&desk.logins.attempt(ACCOUNT, b"a", &Stop::new()).expect_err("spent")));
+    }
+
+    #[test]
+    fn a_login_that_waits_for_others_ends_when_it_shall_stop_and_is_not_held() {
+        let desk = desk();
+        desk.logins.attempt(ACCOUNT, b"a", &Stop::new()).expect("counted");
+        desk.logins.attempt(ACCOUNT, b"a", &Stop::new()).expect("counted");
+        let stop = Stop::new();
+        let (third, stopped) = (desk.logins.clone(), stop.clone());
+        let third = std::thread::spawn(move || third.attempt(ACCOUNT, b"a", &stopped));
+        stop.raise();
+        assert_eq!(third.join().expect("no panic").expect_err("stopped").kind(), ErrorKind::Stopped);
+        let book = Arc::new(Busy(desk.clock.clone()));
+        let logins = Logins::of(&SourceName::new("orders"), book, desk.clock.clone());
+        let error = logins.attempt(ACCOUNT, b"a", &Stop::new()).expect_err("it is not known what came of the others");
+        assert!(error.kind() == ErrorKind::Unavailable && !is_spent(&error), "{error}");
+    }
+
+    #[test]
+    fn a_look_counts_nothing_and_sees_what_is_spent() {
+        let desk = desk();
+        for _ in 0..9 {
+            desk.logins.check(ACCOUNT, b"a").expect("nothing was tried");
+        }
+        for _ in 0..2 {
+            desk.logins.attempt(ACCOUNT, b"a", &Stop::new()).expect("counted");
+            desk.logins.check(ACCOUNT, b"a").expect("it may still be good");
+            desk.logins.refused(ACCOUNT, b"a");
+        }
+        assert!(is_spent(&desk.logins.check(ACCOUNT, b"a").expect_err("spent")));
     }
 
     #[test]

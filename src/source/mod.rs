@@ -6,6 +6,7 @@
 pub mod directory;
 pub mod settings;
 pub mod table;
+pub mod turn;
 
 use std::fs::File;
 use std::sync::Arc;
@@ -143,14 +144,24 @@ pub const AUTH_REFUSED: &str = "auth_refused: ";
 /// Who may try to log in, and how often: a refused login is tried at most twice with the same secret, across restarts
 /// and over all sources of the account, because partners lock accounts.
 pub trait Accounts: Send + Sync + std::fmt::Debug {
+    /// Asked before a connection is opened, and counts nothing: the server of a held account must hear nothing of us.
+    ///
+    /// # Errors
+    /// `Denied` as from [`Accounts::attempt`], when this secret was refused too often.
+    fn check(&self, account: &str, secret: &[u8]) -> Result<()> {
+        let _ = (account, secret);
+        Ok(())
+    }
+
     /// Asked before each attempt, and counted durably before it is made, so that a crash can't make a third one.
     /// `account` is `ftp://user@host:port`; `secret` is never kept, only a salted digest of it. While two attempts with it
     /// are under way this waits for one of them to end: it blocks its thread, so it must not be called in a spawned task.
     ///
     /// # Errors
     /// `Denied` with the hold's text, which begins with [`AUTH_REFUSED`], when this secret was refused too often; nothing may
-    /// be sent then. Passed on as it is, also with facts around it, it holds the source.
-    fn attempt(&self, account: &str, secret: &[u8]) -> Result<()>;
+    /// be sent then. Passed on as it is, also with facts around it, it holds the source. `Unavailable` when those under way
+    /// don't end; `Stopped` and `TimedOut` when `stop` was raised meanwhile.
+    fn attempt(&self, account: &str, secret: &[u8], stop: &Stop) -> Result<()>;
 
     /// The login succeeded: earlier attempts don't count any more.
     fn accepted(&self, account: &str, secret: &[u8]);

@@ -8,8 +8,9 @@ use crate::setting::SourceName;
 /// A secret is tried at most this often before the server has accepted it.
 pub const LOGIN_ATTEMPTS_MAX: u32 = 2;
 
-/// An attempt of which nothing was heard for this long has ended: it was refused, or its process is gone.
-pub const LOGIN_SECONDS_MAX: i64 = 45;
+/// An attempt of which nothing was heard for this long has ended: it was refused, or its process is gone. It is longer than
+/// anybody waits for a reply, because an attempt that may still succeed must not hold a good secret.
+pub const LOGIN_SECONDS_MAX: i64 = 600;
 
 /// Secrets remembered for one account; older ones are forgotten.
 pub const SECRETS_KEPT_MAX: u32 = 32;
@@ -28,6 +29,8 @@ pub struct Login<'a> {
 /// What happens to a login.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum LoginStep {
+    /// It is only asked whether it may be tried; nothing is counted.
+    Look,
     /// It is about to be tried.
     Attempt,
     /// The server took the secret.
@@ -51,7 +54,8 @@ pub enum LoginTurn {
 
 /// Where attempts to log in are counted.
 pub trait LoginBook: Send + Sync {
-    /// One step of a login, durable when this returns. What is answered matters for [`LoginStep::Attempt`] alone.
+    /// One step of a login, durable when this returns. What is answered matters for [`LoginStep::Look`]
+    /// and [`LoginStep::Attempt`] alone.
     ///
     /// # Errors
     /// The store can't be written: then nothing may be tried.

@@ -11,6 +11,8 @@ mod postgres_access;
 mod postgres_types;
 mod settling;
 mod sqlite;
+mod versions;
+mod versions_kill;
 
 use std::sync::Arc;
 use std::time::Duration;

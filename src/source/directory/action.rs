@@ -47,6 +47,9 @@ pub fn act(directory: &dyn Directory, order: &ActionOrder) -> Result<Acted> {
         Renamed::Missing => acting.without_source(),
         Renamed::Taken | Renamed::OtherDisk => Ok(Acted::OtherVersion),
         Renamed::Forbidden(why) => acting.in_place(found.tuple, &why),
+        // It may be our private name that the server does not like: a file can be deleted without it.
+        Renamed::Refused(_) if acting.target.is_none() => acting.in_place(found.tuple, ""),
+        Renamed::Refused(why) => Err(refused(order.key.as_bytes(), why)),
     }
 }
 
@@ -151,6 +154,7 @@ impl Acting<'_> {
             match self.directory.rename_new(&self.private, &path)? {
                 Renamed::Taken => {}
                 Renamed::Forbidden(why) => return Err(forbidden(&self.private, why)),
+                Renamed::Refused(why) => return Err(refused(&self.private, why)),
                 Renamed::Done | Renamed::Missing | Renamed::OtherDisk => break,
             }
         }
@@ -168,8 +172,10 @@ impl Acting<'_> {
                 from = self.copy_beside(folder)?;
                 renamed = self.directory.rename_new(&from, &path)?;
             }
-            if let Renamed::Forbidden(why) = renamed {
-                return Err(forbidden(&from, why));
+            match renamed {
+                Renamed::Forbidden(why) => return Err(forbidden(&from, why)),
+                Renamed::Refused(why) => return Err(refused(&from, why)),
+                _ => {}
             }
             let taken = renamed == Renamed::Taken;
             let same = taken && self.file_at(&path)?.is_some_and(|f| f.tuple.size == self.order.tuple.size);
@@ -200,6 +206,11 @@ impl Acting<'_> {
 /// A rename that was refused halfway, where others were carried out.
 fn forbidden(from: &[u8], why: String) -> Error {
     Error::new(ErrorKind::Denied, format!("rename {}: the server carries out no renames", shown(from))).because(why)
+}
+
+/// A rename that was refused, for this file or this name.
+fn refused(from: &[u8], why: String) -> Error {
+    Error::new(ErrorKind::Denied, format!("rename {}", shown(from))).because(why)
 }
 
 /// The name a file has while it is acted upon. The same order finds it again after a crash.

@@ -22,6 +22,7 @@ impl Flags {
     const PASSED: u8 = 1 << 4;
     const MISSED: u8 = 1 << 5;
     const UNSURE: u8 = 1 << 6;
+    const CLAIMED: u8 = 1 << 7;
 
     /// A file that has had its event.
     pub const TOLD: Self = Self(0);
@@ -60,6 +61,16 @@ impl Flags {
         Self(self.0 | Self::UNSURE)
     }
 
+    /// A place in the claim folder: a file was about to be renamed to it, and what lies there was not told.
+    pub const fn claimed(self) -> Self {
+        Self(self.0 | Self::CLAIMED)
+    }
+
+    /// Whether a file was about to be claimed there, and what lies there was not told.
+    pub const fn is_claimed(self) -> bool {
+        self.0 & Self::CLAIMED != 0
+    }
+
     /// Whether the last complete listing did not have it.
     pub const fn is_missed(self) -> bool {
         self.0 & Self::MISSED != 0
@@ -72,7 +83,7 @@ impl Flags {
 
     /// Whether the next look must find it different, whatever its tuple says.
     pub const fn is_open(self) -> bool {
-        self.0 & (Self::MISSED | Self::UNSURE) != 0
+        self.0 & (Self::MISSED | Self::UNSURE | Self::CLAIMED) != 0
     }
 
     /// What it is.
@@ -101,7 +112,7 @@ impl Flags {
 
     /// Whether it is a file that counts as known: told or remembered.
     pub const fn is_known_file(self) -> bool {
-        self.0 & (Self::SHAPE | Self::FILTERED | Self::PASSED) == 0
+        self.0 & (Self::SHAPE | Self::FILTERED | Self::PASSED | Self::CLAIMED) == 0
     }
 
     /// Whether its tuple is compared, and so stored.

@@ -1,13 +1,12 @@
 //! `claim`: a file is renamed on its server before it is fetched, so that nobody writes to it or fetches it twice. The
 //! rename is the journal: what lies in the claim folder and was not told is told from there, under the name it had before.
+//! What was told is known by `mark`.
 
 use super::action::private_path;
 use super::coarse::{agree, is_exact};
 use super::place::{Directory, Renamed, split};
-use super::reading::fingerprint_now;
 use super::tracker::Tracker;
-use crate::change::{Fingerprint, Key, Tuple};
-use crate::clock::Stop;
+use crate::change::{Key, Tuple};
 use crate::error::{Error, ErrorKind, Result};
 use crate::setting::Template;
 use crate::source::{Acted, ActionOrder};
@@ -65,13 +64,18 @@ impl Claim {
     }
 }
 
-/// What is to be claimed before it is read.
-#[derive(Debug)]
-pub struct Claiming {
-    /// Where it goes.
-    pub path: Vec<u8>,
-    /// The version told last, which may still be there.
-    pub last: Option<(Tuple, Fingerprint)>,
+/// Why `claim` can't work on a server.
+pub(super) const FORBIDDEN: &str = "the server carries out no renames, so claim can't work there; remove it";
+
+/// How a file is claimed before it is read.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Claiming {
+    /// It goes to this place, which holds nothing that was told.
+    To(Vec<u8>),
+    /// An earlier version that was not told yet lies there: it goes first.
+    Occupied,
+    /// The place could not be prepared, for this reason.
+    Failed(String),
 }
 
 /// How a claim went.
@@ -81,40 +85,22 @@ pub enum Claimed {
     Ours,
     /// It is not there any more.
     Vanished,
-    /// An earlier version that was not told yet lies there: it goes first.
+    /// Another file lies at its place.
     Occupied,
 }
 
-/// Claims the file at `path`.
+/// Claims the file at `path`, which becomes `to`.
 ///
 /// # Errors
 /// The server refused the rename.
-pub fn take(directory: &dyn Directory, path: &[u8], claiming: &Claiming) -> Result<Claimed> {
-    let to = &claiming.path;
-    let first = match directory.rename_new(path, to) {
+pub fn take(directory: &dyn Directory, path: &[u8], to: &[u8]) -> Result<Claimed> {
+    let renamed = match directory.rename_new(path, to) {
         // The folder may not be there yet. Servers have no error of their own for that.
-        Err(_) | Ok(Renamed::Forbidden(_)) => {
+        Err(_) | Ok(Renamed::Forbidden(_) | Renamed::Refused(_)) => {
             directory.make_folder(split(to).0)?;
             directory.rename_new(path, to)?
         }
         Ok(renamed) => renamed,
-    };
-    let renamed = match (first, &claiming.last) {
-        (Renamed::Taken, Some((tuple, fingerprint))) => {
-            if let Some(found) = directory.look(to)?
-                && !is_version(directory, to, &found.tuple, tuple, *fingerprint)?
-            {
-                return Ok(Claimed::Occupied);
-            }
-            // It was told. Under this name its after-action finds it.
-            let aside = private_path(to, *fingerprint);
-            if directory.rename_new(to, &aside)? == Renamed::Taken {
-                directory.remove(&aside)?;
-                directory.rename_new(to, &aside)?;
-            }
-            directory.rename_new(path, to)?
-        }
-        (renamed, _) => renamed,
     };
     match renamed {
         Renamed::Done => Ok(Claimed::Ours),
@@ -123,10 +109,8 @@ pub fn take(directory: &dyn Directory, path: &[u8], claiming: &Claiming) -> Resu
         Renamed::OtherDisk => {
             Err(Error::new(ErrorKind::Invalid, "claim is on another disk than the file; write another"))
         }
-        Renamed::Forbidden(why) => {
-            let rule = "the server carries out no renames, so claim can't work there; remove it";
-            Err(Error::new(ErrorKind::Denied, rule).because(why))
-        }
+        Renamed::Refused(why) => Err(Error::new(ErrorKind::Denied, "the server refused the rename").because(why)),
+        Renamed::Forbidden(why) => Err(Error::new(ErrorKind::Denied, FORBIDDEN).because(why)),
     }
 }
 
@@ -140,21 +124,6 @@ pub fn is_told(directory: &dyn Directory, place: &[u8], listed: &Tuple, told: &T
         return Ok(is_exact(told) && agree(told, listed));
     }
     Ok(directory.look(place)?.is_some_and(|found| is_exact(&found.tuple) && agree(&found.tuple, told)))
-}
-
-/// Whether the file at `path` is the version told: by its times where they are exact, else by its content.
-fn is_version(
-    directory: &dyn Directory,
-    path: &[u8],
-    found: &Tuple,
-    told: &Tuple,
-    fingerprint: Fingerprint,
-) -> Result<bool> {
-    if !agree(found, told) || (is_exact(found) && is_exact(told)) {
-        return Ok(agree(found, told));
-    }
-    let now = fingerprint_now(directory, path, &Stop::new())?;
-    Ok(now.is_some_and(|(_, now)| now == fingerprint))
 }
 
 impl Tracker {

@@ -36,9 +36,12 @@ impl Tracker {
             Some(why) => lines.push(format!("filters take it out: {why}")),
             None => lines.push("filters let it in".to_owned()),
         }
-        if let Some(waits) = self.room.get(key) {
-            let why = waits.why.text(self.rules.stable_for());
-            lines.push(format!("it waits since {}: {why}", waits.since));
+        let place = filters.claim().map(|claim| Key::from(claim.path_of(path)));
+        for key in [Some(key), place.as_ref()].into_iter().flatten() {
+            if let Some(waits) = self.room.get(key) {
+                let why = waits.why.text(self.rules.stable_for());
+                lines.push(format!("{} waits since {}: {why}", key.shown(), waits.since));
+            }
         }
         if found.is_some_and(|found| found.shape == Shape::File) {
             lines.push(self.demands());

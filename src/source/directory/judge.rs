@@ -1,70 +1,25 @@
 //! Decides about one file that differs: settled already, not ready yet, or to be read; and after reading, what is told.
 //! Telling and storing is `settle`'s, the order of steps is that of DESIGN section 6.1.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use super::block::Flags;
-use super::claim::{Claim, is_told};
 use super::coarse::{agree, is_unit_over, modified};
-use super::filter::Filters;
+use super::mark::Mark;
 use super::pairing::{Missing, Pairs};
 use super::place::{Directory, Shape};
 use super::readiness::{Standing, WaitingRoom, Why, ends_with, standing};
 use super::reading::{Reading, Whole, read_small};
-use super::sidecar::{Checksum, Sidecar, parse_checksum};
+use super::rules::Rules;
+use super::sidecar::{Checksum, parse_checksum};
 use crate::change::key::shown;
 use crate::change::{Absence, Entry, Facts, Fingerprint, Key, Known, Presence, Sight, Tuple, Version};
 use crate::error::Result;
-use crate::setting::ByteCount;
-use crate::source::settings::{DirectorySettings, Empty};
+use crate::source::settings::Empty;
 use crate::source::{Look, Patience, Scope};
 
 /// A checksum file is at most this large; one for a whole folder of files fits.
 const CHECKSUM_BYTES_MAX: u64 = 1 << 20;
-
-/// What a source's settings ask of its files.
-#[derive(Debug)]
-pub struct Rules {
-    /// As configured.
-    pub settings: DirectorySettings,
-    /// Larger files are refused.
-    pub max_size: Option<ByteCount>,
-    /// Which entries belong.
-    pub filters: Arc<Filters>,
-    marker: Option<Sidecar>,
-    checksum: Option<Sidecar>,
-}
-
-impl Rules {
-    /// Compiles settings.
-    ///
-    /// # Errors
-    /// `Config` when a glob or a sidecar template makes no sense.
-    pub fn new(settings: &DirectorySettings, max_size: Option<ByteCount>) -> Result<Self> {
-        Ok(Self {
-            max_size,
-            filters: Arc::new(Filters::new(settings, max_size)?),
-            marker: settings.marker.as_ref().map(Sidecar::new).transpose()?,
-            checksum: settings.checksum.as_ref().map(Sidecar::new).transpose()?,
-            settings: settings.clone(),
-        })
-    }
-
-    /// The same, with files claimed before they are read.
-    ///
-    /// # Errors
-    /// As [`Rules::new`].
-    pub fn claiming(self, claim: Claim) -> Result<Self> {
-        let filters = Filters::new(&self.settings, self.max_size)?.claiming(claim);
-        Ok(Self { filters: Arc::new(filters), ..self })
-    }
-
-    /// How long a file must stand still.
-    pub fn stable_for(&self) -> Duration {
-        self.settings.stable_for.duration()
-    }
-}
 
 /// A file as it was listed, and what is known of it.
 #[derive(Debug)]
@@ -81,6 +36,8 @@ pub struct Seen<'a> {
     pub known: Option<&'a Known>,
     /// Where it is, when it was claimed.
     pub place: Option<&'a [u8]>,
+    /// Under which name it waits: that of where it is.
+    pub waits_as: Key,
 }
 
 /// What is decided about a file.
@@ -113,10 +70,15 @@ pub struct Candidate {
     pub place: Option<Vec<u8>>,
     /// The version told last, whether it is there or not.
     pub last: Option<(Tuple, Fingerprint)>,
-    checksum_tuple: Option<Tuple>,
-    note: Box<[u8]>,
+    /// Whether it was claimed and not told: then it is a new version, whatever it holds.
+    pub is_untold: bool,
+    /// Under which name it waits.
+    pub waits_as: Key,
+    /// Its marker's tuple.
+    pub note: Box<[u8]>,
     /// Set when its marker was used before: only unchanged content is taken.
-    only: Option<(Fingerprint, String)>,
+    pub only: Option<(Fingerprint, String)>,
+    checksum_tuple: Option<Tuple>,
     from: Option<Missing>,
 }
 
@@ -129,6 +91,8 @@ pub struct Concluded {
     pub entries: Vec<Entry>,
     /// What must be remembered first.
     pub remembered: Vec<(Key, Tuple)>,
+    /// What becomes known of the place it was claimed to, committed with what is said.
+    pub mark: Option<Mark>,
 }
 
 /// Decides about the files of one poll.
@@ -166,15 +130,7 @@ impl<'a> Judge<'a> {
         let remembered = seen.was.filter(|(flags, _)| flags.is_remembered() && seen.known.is_none()).map(|(_, t)| t);
         let is_now = |known: &Known| known.tuple.is_some_and(|tuple| agree(&tuple, &seen.tuple));
         if let Some(place) = seen.place {
-            let told = seen.known.and_then(|known| known.tuple);
-            return Ok(match told {
-                // It waits for its after-action.
-                Some(told) if is_told(self.directory, place, &seen.tuple, &told)? => Judged::Settled(Flags::TOLD, None),
-                _ if self.remembers => Judged::Settled(Flags::remembered(), None),
-                _ if self.new_held => Judged::Unready,
-                // It was ready when it was claimed.
-                _ => Judged::Read(Box::new(self.candidate(seen, None))),
-            });
+            return self.claimed(seen, place);
         }
         if present.is_some_and(is_now) {
             self.room.leave(seen.key);
@@ -222,11 +178,11 @@ impl<'a> Judge<'a> {
     }
 
     /// Why a file is not ready by its tuple alone.
-    fn unready(&self, seen: &Seen<'_>) -> Option<(Duration, Why)> {
+    pub(super) fn unready(&self, seen: &Seen<'_>) -> Option<(Duration, Why)> {
         if self.look.patience == Patience::OnSight {
             return None;
         }
-        let waits = self.room.get(seen.key);
+        let waits = self.room.get(&seen.waits_as);
         let now = self.look.clock.tick();
         match standing(waits, &seen.tuple, seen.tick, now, self.rules.stable_for()) {
             Standing::Still => None,
@@ -241,7 +197,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    fn wait(&mut self, key: &Key, tuple: Tuple, first_tick: Duration, why: Why) -> Judged {
+    pub(super) fn wait(&mut self, key: &Key, tuple: Tuple, first_tick: Duration, why: Why) -> Judged {
         let roomless = !self.room.wait(key, tuple, first_tick, self.look.clock.now(), why);
         self.roomless += u64::from(roomless);
         Judged::Unready
@@ -278,7 +234,7 @@ impl<'a> Judge<'a> {
         })
     }
 
-    fn candidate(&self, seen: &Seen<'_>, remembered: Option<Tuple>) -> Candidate {
+    pub(super) fn candidate(&self, seen: &Seen<'_>, remembered: Option<Tuple>) -> Candidate {
         Candidate {
             key: seen.key.clone(),
             tuple: seen.tuple,
@@ -289,6 +245,8 @@ impl<'a> Judge<'a> {
             remembered,
             place: seen.place.map(<[u8]>::to_vec),
             last: seen.known.and_then(|known| known.tuple.zip(known.fingerprint)),
+            is_untold: false,
+            waits_as: seen.waits_as.clone(),
             note: Box::default(),
             only: None,
             from: self.pairs.missing_of(seen.key).or(self.room.get(seen.key).and_then(|w| w.from.as_ref())).cloned(),
@@ -296,7 +254,7 @@ impl<'a> Judge<'a> {
     }
 
     /// Why a file can't become an event by its name and size alone.
-    fn refusal(&self, seen: &Seen<'_>) -> Option<String> {
+    pub(super) fn refusal(&self, seen: &Seen<'_>) -> Option<String> {
         let size = seen.tuple.size;
         if let Some(max) = self.rules.max_size.filter(|max| size > max.0) {
             return Some(format!("{size} bytes are more than max_size = \"{max}\"; raise max_size or exclude it"));
@@ -346,7 +304,7 @@ impl<'a> Judge<'a> {
         }
     }
 
-    fn ask_checksum(&self, seen: &Seen<'_>, candidate: &mut Candidate) -> Result<Option<Why>> {
+    pub(super) fn ask_checksum(&self, seen: &Seen<'_>, candidate: &mut Candidate) -> Result<Option<Why>> {
         let Some(sidecar) = &self.rules.checksum else { return Ok(None) };
         let path = sidecar.path_for(seen.key.as_bytes());
         let name = shown(super::place::split(&path).1);
@@ -354,7 +312,7 @@ impl<'a> Judge<'a> {
         let Some(found) = self.directory.look(&path)? else { return wrong(format!("checksum {name} is missing")) };
         let in_vain = |why: &Why| matches!(why, Why::Checksum { read_with: Some(tuple), .. } if *tuple == found.tuple);
         if self.waits_so(seen, in_vain) {
-            return Ok(self.room.get(seen.key).map(|waits| waits.why.clone()));
+            return Ok(self.room.get(&seen.waits_as).map(|waits| waits.why.clone()));
         }
         let text = read_small(self.directory, &path, CHECKSUM_BYTES_MAX);
         match text.and_then(|text| parse_checksum(&text, seen.key.name())) {
@@ -367,26 +325,32 @@ impl<'a> Judge<'a> {
     }
 
     /// The version was read before, and its ending was not as asked.
-    fn known_ending(&self, seen: &Seen<'_>) -> Option<Why> {
+    pub(super) fn known_ending(&self, seen: &Seen<'_>) -> Option<Why> {
         let known = self.waits_so(seen, |why| matches!(why, Why::Ending(_)));
-        self.room.get(seen.key).filter(|_| known).map(|waits| waits.why.clone())
+        self.room.get(&seen.waits_as).filter(|_| known).map(|waits| waits.why.clone())
     }
 
     /// Whether exactly this version waits for such a reason.
-    fn waits_so(&self, seen: &Seen<'_>, fits: impl Fn(&Why) -> bool) -> bool {
-        self.room.get(seen.key).is_some_and(|waits| agree(&waits.tuple, &seen.tuple) && fits(&waits.why))
+    pub(super) fn waits_so(&self, seen: &Seen<'_>, fits: impl Fn(&Why) -> bool) -> bool {
+        self.room.get(&seen.waits_as).is_some_and(|waits| agree(&waits.tuple, &seen.tuple) && fits(&waits.why))
     }
 
     /// Decides what is told of a file after it was read.
-    pub fn conclude(&mut self, candidate: Candidate, reading: Reading) -> Result<Concluded> {
-        let key = &candidate.key;
+    pub fn conclude(&mut self, mut candidate: Candidate, reading: Reading) -> Result<Concluded> {
+        if let Some(place) = self.claimed_to(&candidate).filter(|_| matches!(reading, Reading::Whole(_))) {
+            self.room.leave(&candidate.key);
+            candidate.waits_as = Key::from(place);
+        }
+        let key = &candidate.waits_as;
         let now = self.look.clock.tick();
         let first_tick = self.room.get(key).filter(|w| agree(&w.tuple, &candidate.tuple)).map_or(now, |w| w.first_tick);
+        // That it is untold must be known when it is looked at alone.
+        let known = candidate.remembered.or(candidate.is_untold.then_some(candidate.tuple));
         match reading {
             Reading::Whole(whole) => match self.flaw(&candidate, &whole) {
                 Some(why) => {
                     self.wait(key, candidate.tuple, first_tick, why);
-                    self.room.note(key, candidate.from, candidate.remembered);
+                    self.room.note(key, candidate.from, known);
                     Ok(Concluded::default())
                 }
                 None => self.whole(candidate, *whole),
@@ -395,7 +359,7 @@ impl<'a> Judge<'a> {
                 match self.directory.look(key.as_bytes())?.filter(|found| found.shape == Shape::File) {
                     Some(found) => {
                         self.wait(key, found.tuple, now, Why::Changing);
-                        self.room.note(key, candidate.from, candidate.remembered);
+                        self.room.note(key, candidate.from, known);
                     }
                     None => self.room.leave(key),
                 }
@@ -405,8 +369,18 @@ impl<'a> Judge<'a> {
                 self.room.leave(key);
                 Ok(Concluded::default())
             }
+            Reading::Occupied => {
+                self.wait_behind(&candidate);
+                Ok(Concluded::default())
+            }
             Reading::Unreadable(reason) => Ok(self.unreadable(candidate, first_tick, reason)),
         }
+    }
+
+    /// Where a candidate is claimed to.
+    fn claimed_to(&self, candidate: &Candidate) -> Option<Vec<u8>> {
+        let claim = self.rules.filters.claim().filter(|_| self.claims() && candidate.place.is_none())?;
+        Some(claim.path_of(candidate.key.as_bytes()))
     }
 
     /// Whether files are claimed before they are read: `peek` changes nothing.
@@ -431,12 +405,12 @@ impl<'a> Judge<'a> {
     }
 
     fn whole(&mut self, candidate: Candidate, whole: Whole) -> Result<Concluded> {
-        self.room.leave(&candidate.key);
-        let is_last =
-            |(tuple, told): (Tuple, Fingerprint)| told == whole.fingerprint && agree(&tuple, &candidate.tuple);
-        if candidate.place.is_some() && candidate.last.is_some_and(is_last) {
+        self.room.leave(&candidate.waits_as);
+        let is_last = candidate.last.is_some_and(|(_, told)| told == whole.fingerprint);
+        if candidate.place.is_some() && is_last && !candidate.is_untold {
             return Ok(Concluded { flags: Some(Flags::TOLD), ..Concluded::default() });
         }
+        let place = self.claimed_to(&candidate);
         let mut version = version(whole.tuple, Some(whole.fingerprint), candidate.note);
         version.content = whole.content;
         if let Facts::File { size, .. } = &mut version.facts {
@@ -460,7 +434,10 @@ impl<'a> Judge<'a> {
         if self.claims() {
             // It is under its name no more: what comes under that name next is a new file.
             concluded.entries.push(Entry { key: key.clone(), sight: Sight::Gone(Absence::ByUs) });
-            concluded.flags = concluded.flags.filter(|_| candidate.place.is_some());
+            if let Some(path) = place {
+                concluded.flags = None;
+                concluded.mark = Some(Mark { path, flags, tuple: candidate.tuple });
+            }
         }
         concluded.entries.insert(0, Entry { key, sight: Sight::Version(Box::new(version)) });
         Ok(concluded)
@@ -471,8 +448,9 @@ impl<'a> Judge<'a> {
         self.unreadable.0 += 1;
         self.unreadable.1.get_or_insert_with(|| reason.clone());
         let why = Why::Unreadable(reason.clone());
-        let said = self.room.get(&candidate.key).is_some_and(|w| agree(&w.tuple, &candidate.tuple) && w.why == why);
-        self.wait(&candidate.key, candidate.tuple, first_tick, why);
+        let key = &candidate.waits_as;
+        let said = self.room.get(key).is_some_and(|w| agree(&w.tuple, &candidate.tuple) && w.why == why);
+        self.wait(key, candidate.tuple, first_tick, why);
         let sight = Sight::Refused { reason: format!("cannot be read: {reason}"), tuple: Some(candidate.tuple) };
         let entry = Entry { key: candidate.key, sight };
         Concluded { entries: if said { Vec::new() } else { vec![entry] }, ..Concluded::default() }
@@ -492,7 +470,7 @@ fn version(tuple: Tuple, fingerprint: Option<Fingerprint>, note: Box<[u8]>) -> V
 }
 
 /// A marker's tuple as a note.
-fn note(tuple: &Tuple) -> Box<[u8]> {
+pub(super) fn note(tuple: &Tuple) -> Box<[u8]> {
     let parts = [tuple.size, tuple.mtime_ns as u64, tuple.ctime_ns as u64, tuple.inode];
     parts.iter().flat_map(|part| part.to_be_bytes()).collect()
 }

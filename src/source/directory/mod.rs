@@ -8,17 +8,19 @@
 //!    ([`segment`], made of [`block`]s); what differs goes into [`findings`]. [`filter`] says what belongs, [`coarse`] and
 //!    [`shift`] which times of remote places agree
 //! 3. [`tracker`]: the brakes, once it is known how much is new and gone ([`removal`]); [`pairing`] finds renamed files
-//! 4. [`settle`]: folder by folder [`judge`] decides which files are ready ([`readiness`], [`sidecar`]), [`reading`] hashes
-//!    and captures them, [`pages`] commit them, and [`recut`] writes the known listing behind them
+//! 4. [`settle`]: folder by folder [`judge`] decides by the [`rules`] which files are ready ([`readiness`], [`sidecar`]),
+//!    [`reading`] hashes and captures them, [`pages`] commit them, and [`recut`] writes the known listing behind them
 //! 5. [`visit`]: between polls, only what waits; [`leftovers`]: what is known and no listing leads to
 //!
-//! [`claim`] takes files away before they are read, [`action`] moves and deletes delivered ones, [`watch`] says when it is
-//! worth looking, [`explain`] says why. [`listing`] reads what FTP servers list, [`ftp`] and [`sftp`] are folders on servers.
+//! [`claim`] takes files away before they are read, [`mark`] and [`claimed`] say what of them was told, [`action`] moves and
+//! deletes delivered ones, [`watch`] says when it is worth looking, [`explain`] says why. [`listing`] reads what FTP servers
+//! list, [`ftp`] and [`sftp`] are folders on servers.
 
 pub mod action;
 pub mod ahead;
 pub mod block;
 pub mod claim;
+pub mod claimed;
 pub mod coarse;
 pub mod compare;
 pub mod explain;
@@ -30,6 +32,7 @@ pub mod judge;
 pub mod leftovers;
 pub mod listing;
 pub mod local;
+pub mod mark;
 pub mod pages;
 pub mod pairing;
 pub mod place;
@@ -37,6 +40,7 @@ pub mod readiness;
 pub mod reading;
 pub mod recut;
 pub mod removal;
+pub mod rules;
 pub mod scan;
 pub mod segment;
 pub mod settle;

@@ -1,6 +1,8 @@
 //! Gathers what is to be committed into pages of bounded size, in the order in which it was pushed: a segment is never
 //! committed before the entries pushed ahead of it.
 
+use super::mark::{Mark, loose};
+use super::segment::LOOSE;
 use crate::change::{Content, Entry, Sight};
 use crate::error::Result;
 use crate::source::{Ledger, PAGE_ENTRIES_MAX, Page, SegmentWrite};
@@ -15,14 +17,35 @@ pub const PAGE_CONTENT_BYTES: usize = 4 << 20;
 const PAGE_SEGMENT_BYTES: usize = 1 << 20;
 
 /// The page in the making.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Pages {
     page: Page,
+    marks: Vec<Mark>,
+    /// Loose blocks have ordinals behind this one.
+    last_loose: i64,
     content_bytes: usize,
     segment_bytes: usize,
 }
 
+impl Default for Pages {
+    fn default() -> Self {
+        Self { page: Page::default(), marks: Vec::new(), last_loose: LOOSE, content_bytes: 0, segment_bytes: 0 }
+    }
+}
+
 impl Pages {
+    /// Loose blocks get ordinals behind this one, and behind others that were named before.
+    pub fn loose_behind(&mut self, ordinal: i64) {
+        self.last_loose = self.last_loose.max(ordinal);
+    }
+
+    /// As [`Pages::push`], with marks in known listings that are committed with the entries and not without them.
+    pub fn push_marked(&mut self, entries: Vec<Entry>, marks: Vec<Mark>, ledger: &mut dyn Ledger) -> Result<()> {
+        self.push(entries, ledger)?;
+        self.marks.extend(marks);
+        Ok(())
+    }
+
     /// Adds entries that must be committed together; at most a few.
     pub fn push(&mut self, entries: Vec<Entry>, ledger: &mut dyn Ledger) -> Result<()> {
         if self.page.entries.len() + entries.len() > PAGE_MAX || self.content_bytes >= PAGE_CONTENT_BYTES {
@@ -58,7 +81,8 @@ impl Pages {
 
     /// Commits whatever is left; nothing when nothing is.
     pub fn flush(&mut self, ledger: &mut dyn Ledger) -> Result<()> {
-        let page = std::mem::take(&mut self.page);
+        let mut page = std::mem::take(&mut self.page);
+        page.segments.extend(loose(&std::mem::take(&mut self.marks), &mut self.last_loose));
         (self.content_bytes, self.segment_bytes) = (0, 0);
         if page.entries.is_empty() && page.segments.is_empty() && page.cursor.is_none() {
             return Ok(());

@@ -142,8 +142,10 @@ pub enum Renamed {
     Missing,
     /// The two paths are on different disks; nothing was done.
     OtherDisk,
-    /// The place carries out no renames, in its own words; nothing was done. A refusal of this one alone is an error.
+    /// The place carries out no renames, in its own words; nothing was done. A refusal of this file alone is an error.
     Forbidden(String),
+    /// The new name was refused, in the place's own words, and perhaps any would be; nothing was done.
+    Refused(String),
 }
 
 /// The path of `name` in `folder`.

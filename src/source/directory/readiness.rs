@@ -37,6 +37,8 @@ pub enum Why {
         /// What the checksum file was when the content was read in vain.
         read_with: Option<Tuple>,
     },
+    /// An earlier version that was not told yet lies where it is to be claimed to.
+    Occupied(Key),
     /// It does not end as it must; read again when it changes.
     Ending(String),
     /// It can't be read. It is refused, and tried again by every poll.
@@ -52,6 +54,7 @@ impl Why {
             Self::Renaming => "may be a renamed file; the next complete listing decides".into(),
             Self::Empty => "has 0 bytes, and empty = \"wait\"".into(),
             Self::Marker(text) | Self::Checksum { text, .. } | Self::Ending(text) => text.clone(),
+            Self::Occupied(place) => format!("an earlier version that was not told yet lies at {}", place.shown()),
             Self::Unreadable(reason) => format!("cannot be read: {reason}"),
         }
     }
@@ -82,7 +85,7 @@ pub struct Waits {
     pub why: Why,
     /// A missing file that it may be under a new name.
     pub from: Option<Missing>,
-    /// What was remembered of it (`start = "now"`), when it has no row.
+    /// What was remembered of it (`start = "now"`), when it has no row; of a claimed file, what was when it was claimed.
     pub remembered: Option<Tuple>,
     round: u64,
 }

@@ -36,7 +36,7 @@ pub struct Order<'a> {
     /// Its path.
     pub path: &'a [u8],
     /// How it is claimed first.
-    pub claim: Option<Claiming>,
+    pub claim: Option<&'a Claiming>,
     /// What was looked at: any other version is not read.
     pub tuple: Tuple,
     /// Takes the bytes; `None` when nobody wants them.
@@ -58,6 +58,8 @@ pub enum Reading {
     Changing,
     /// It is not there any more.
     Vanished,
+    /// Another file lies where it is to be claimed to.
+    Occupied,
     /// It can't be read, for this reason.
     Unreadable(String),
 }
@@ -150,12 +152,14 @@ pub fn read_all(
 }
 
 fn read_one(directory: &dyn Directory, order: Order<'_>, buffer: &mut Vec<u8>, stop: &Stop) -> Result<Reading> {
-    let path = match &order.claim {
+    let path = match order.claim {
         None => order.path,
-        Some(claiming) => match claim::take(directory, order.path, claiming) {
-            Ok(Claimed::Ours) => &claiming.path,
+        Some(Claiming::Occupied) => return Ok(Reading::Occupied),
+        Some(Claiming::Failed(why)) => return Ok(Reading::Unreadable(format!("can't be claimed: {why}"))),
+        Some(Claiming::To(place)) => match claim::take(directory, order.path, place) {
+            Ok(Claimed::Ours) => place,
             Ok(Claimed::Vanished) => return Ok(Reading::Vanished),
-            Ok(Claimed::Occupied) => return Ok(Reading::Changing),
+            Ok(Claimed::Occupied) => return Ok(Reading::Occupied),
             Err(error) => return Ok(Reading::Unreadable(format!("can't be claimed: {error}"))),
         },
     };
@@ -315,7 +319,7 @@ pub fn fingerprint_now(directory: &dyn Directory, path: &[u8], stop: &Stop) -> R
     match read_one(directory, order, &mut Vec::new(), stop)? {
         Reading::Whole(whole) => Ok(Some((found.tuple, whole.fingerprint))),
         Reading::Unreadable(reason) => Err(Error::new(ErrorKind::Denied, reason)),
-        Reading::Changing | Reading::Vanished => Ok(None),
+        Reading::Changing | Reading::Vanished | Reading::Occupied => Ok(None),
     }
 }
 

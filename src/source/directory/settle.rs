@@ -4,10 +4,10 @@
 use std::collections::HashSet;
 
 use super::block::{Flags, Settled};
-use super::claim::{Claim, Claiming};
-use super::coarse::is_exact;
+use super::claim::Claim;
 use super::findings::{Finding, Findings, FolderState, Reader, Section};
 use super::judge::{Candidate, Judge, Judged, Seen};
+use super::mark::Mark;
 use super::pages::{PAGE_CONTENT_BYTES, PAGE_MAX, Pages};
 use super::place::{Shape, join, split};
 use super::reading::{Order, Reading, read_all};
@@ -38,9 +38,8 @@ pub struct Settling<'a> {
     /// Files of remote places whose times were before this and moved by whole hours together are as they were: had one been
     /// written again, its time would be later.
     pub written_before: Option<i64>,
-    /// Keys of files that this poll claimed and read, and whose times are not exact: what was listed in the claim folder under such a key
-    /// can't be told from them by now.
-    claimed: HashSet<Key>,
+    /// Whether claim folders were listed to the end by this poll.
+    pub lists_all: bool,
     /// Why a content found no room.
     full: Option<crate::error::Error>,
 }
@@ -72,6 +71,7 @@ enum Step {
     Leave {
         number: Option<usize>,
         entries: Vec<Entry>,
+        mark: Option<Mark>,
     },
     Drop {
         entry: Option<Entry>,
@@ -95,13 +95,30 @@ impl<'a> Settling<'a> {
             waits: false,
             keeping: HashSet::new(),
             written_before: None,
-            claimed: HashSet::new(),
+            lists_all: false,
             full: None,
         }
     }
 
+    /// Settles the findings of all folders.
+    pub fn sections(&mut self, findings: &Findings) -> Result<()> {
+        let claim = self.judge.rules.filters.claim();
+        let is_claimed = |section: &&Section| claim.is_some_and(|claim| claim.below(&section.folder).is_some());
+        let (claimed, others): (Vec<_>, Vec<_>) = findings.sections().iter().partition(is_claimed);
+        for section in &claimed {
+            self.folder(findings, section)?;
+        }
+        if !claimed.is_empty() {
+            // What lies in the claim folder goes before what is claimed next, and its rows must be there by then. Marks of
+            // those claims are put behind listings that are not written any more.
+            self.pages.flush(self.ledger)?;
+            self.knows_nothing = self.ledger.knows_nothing();
+        }
+        others.into_iter().try_for_each(|section| self.folder(findings, section))
+    }
+
     /// Settles the findings of one folder.
-    pub fn folder(&mut self, findings: &Findings, section: &Section) -> Result<()> {
+    fn folder(&mut self, findings: &Findings, section: &Section) -> Result<()> {
         if self.waits {
             self.wait_until_still(section)?;
         }
@@ -169,19 +186,17 @@ impl<'a> Settling<'a> {
                 let name = place.as_deref().map_or(key.name(), |place| split(place).1).to_vec();
                 Step::Place { flags, name, tuple, number, entries: Vec::new() }
             }
-            Item::File { key, number, place: Some(_), .. } if self.claimed.contains(&key) => {
-                Step::Leave { number, entries: Vec::new() }
-            }
             Item::File { key, tuple, number, was, place } => {
                 let (tick, place) = (section.tick, place.as_deref());
-                let seen = Seen { key: &key, tuple, tick, was, known: row.as_ref(), place };
+                let waits_as = place.map_or_else(|| key.clone(), Key::from);
+                let seen = Seen { key: &key, tuple, tick, was, known: row.as_ref(), place, waits_as };
                 match self.judge.judge(&seen)? {
                     Judged::Settled(flags, sight) => {
                         let name = place.map_or(key.name(), |place| split(place).1).to_vec();
                         let entries = sight.map(|sight| Entry { key, sight }).into_iter().collect();
                         Step::Place { flags, name, tuple, number, entries }
                     }
-                    Judged::Unready => Step::Leave { number, entries: Vec::new() },
+                    Judged::Unready => stays(number),
                     Judged::Read(candidate) => Step::Read { candidate, number },
                 }
             }
@@ -190,7 +205,7 @@ impl<'a> Settling<'a> {
                 match self.removals.judge(&file, row.as_ref(), &self.judge.pairs, self.judge.directory)? {
                     Gone::Stays => {
                         self.keep_above(section);
-                        stays(number)
+                        stays(Some(number))
                     }
                     Gone::MissedOnce => {
                         self.keep_above(section);
@@ -203,7 +218,7 @@ impl<'a> Settling<'a> {
             Item::GoneOther { number, path, flags } => {
                 if flags.shape() == Shape::Folder && self.keeping.contains(&path) {
                     self.keep_above(section);
-                    stays(number)
+                    stays(Some(number))
                 } else {
                     Step::Drop { entry: None, remembered: None }
                 }
@@ -266,15 +281,11 @@ impl<'a> Settling<'a> {
                     let reading = readings.next().ok_or_else(|| Error::internal("a file was not read"))?;
                     let name = candidate.place.as_deref().map_or(candidate.key.name(), |place| split(place).1).to_vec();
                     let tuple = candidate.tuple;
-                    let is_taken = matches!(reading, Reading::Whole(_)) && candidate.place.is_none();
-                    if is_taken && self.judge.claims() && !is_exact(&tuple) {
-                        self.claimed.insert(candidate.key.clone());
-                    }
                     let concluded = self.judge.conclude(*candidate, reading)?;
                     remembered.extend(concluded.remembered);
                     match concluded.flags {
                         Some(flags) => Step::Place { flags, name, tuple, number, entries: concluded.entries },
-                        None => Step::Leave { number, entries: concluded.entries },
+                        None => Step::Leave { number, entries: concluded.entries, mark: concluded.mark },
                     }
                 }
                 Step::Drop { entry, remembered: first } => {
@@ -292,8 +303,8 @@ impl<'a> Settling<'a> {
                     self.pages.push(entries, self.ledger)?;
                     recut.place(Settled { flags, name: &name, tuple }, number)?;
                 }
-                Step::Leave { number, entries } => {
-                    self.pages.push(entries, self.ledger)?;
+                Step::Leave { number, entries, mark } => {
+                    self.pages.push_marked(entries, mark.into_iter().collect(), self.ledger)?;
                     if let Some(number) = number {
                         // It differs again next time, and should it vanish before it is ready, that is noticed.
                         recut.place(listing.entry(number)?, Some(number))?;
@@ -308,13 +319,12 @@ impl<'a> Settling<'a> {
 
     /// Reads candidates; what came of each is in their order.
     pub fn read(&mut self, candidates: &[&Candidate]) -> Result<Vec<Reading>> {
+        let claims = self.prepare_claims(candidates)?;
         let mut orders = Vec::with_capacity(candidates.len());
-        for candidate in candidates {
-            let claim = self.judge.rules.filters.claim().filter(|_| self.judge.claims() && candidate.place.is_none());
+        for (candidate, claim) in candidates.iter().zip(&claims) {
             orders.push(Order {
                 path: candidate.place.as_deref().unwrap_or(candidate.key.as_bytes()),
-                claim: claim
-                    .map(|claim| Claiming { path: claim.path_of(candidate.key.as_bytes()), last: candidate.last }),
+                claim: claim.as_ref(),
                 tuple: candidate.tuple,
                 writer: if candidate.captures { self.ledger.content_writer()? } else { None },
                 told: candidate.told,
@@ -372,8 +382,8 @@ impl Step {
     }
 }
 
-fn stays(number: usize) -> Step {
-    Step::Leave { number: Some(number), entries: Vec::new() }
+fn stays(number: Option<usize>) -> Step {
+    Step::Leave { number, entries: Vec::new(), mark: None }
 }
 
 fn take_batch(steps: &mut std::iter::Peekable<std::vec::IntoIter<Step>>) -> Vec<Step> {

@@ -5,13 +5,15 @@ use serde::{Deserialize, Serialize};
 
 use super::coarse::Coarse;
 use super::compare::Manner;
-use super::judge::{Judge, Rules};
+use super::judge::Judge;
 use super::leftovers::{tell_unlisted, tell_vanished};
 use super::pairing::{Pairs, each_new};
 use super::place::{Directory, split};
 use super::readiness::{WAITING_MAX, WaitingRoom};
 use super::removal::{Loss, Removals, is_mass, weigh};
+use super::rules::Rules;
 use super::scan::{Scanned, scan};
+use super::segment::LOOSE;
 use super::settle::Settling;
 use super::shift::{HOUR_NS, SHIFT_HOURS_MAX};
 use crate::change::{Absence, Key, Kind, Known, Presence};
@@ -20,6 +22,9 @@ use crate::error::{Error, Result};
 use crate::setting::{ByteCount, SourceName};
 use crate::source::settings::{DirectorySettings, Start};
 use crate::source::{Hold, HoldReason, Ledger, Look, Looked, PAGE_ENTRIES_MAX, Patience, Scope, WAITING_SHOWN_MAX};
+
+/// A look writes fewer loose blocks than this.
+const LOOSE_BLOCKS_MAX: i64 = 1 << 20;
 
 /// Follows what changes in one directory.
 #[derive(Debug)]
@@ -30,8 +35,8 @@ pub struct Tracker {
     pub rules: Rules,
     /// Files that are not ready.
     pub room: WaitingRoom,
-    /// Blocks told between listings so far, so that their ordinals differ.
-    pub(super) loose_blocks: i64,
+    /// Looks begun so far, so that the ordinals of their loose blocks differ.
+    looks: i64,
     /// When the last full look began; not known in a new process.
     looked: Option<Timestamp>,
 }
@@ -53,7 +58,7 @@ impl Tracker {
     /// `Config` when the settings make no sense.
     pub fn new(name: &SourceName, settings: &DirectorySettings, max_size: Option<ByteCount>) -> Result<Self> {
         let rules = Rules::new(settings, max_size)?;
-        Ok(Self { name: name.clone(), rules, room: WaitingRoom::default(), loose_blocks: 0, looked: None })
+        Ok(Self { name: name.clone(), rules, room: WaitingRoom::default(), looks: 0, looked: None })
     }
 
     /// One look; see [`crate::source::Source::poll`].
@@ -70,6 +75,13 @@ impl Tracker {
             }
             Scope::Folders(_) | Scope::Everything => self.look_at_folders(directory, identity, look, ledger),
         }
+    }
+
+    /// Behind which ordinal the loose blocks of a look begin.
+    pub(super) fn begin_loose(&mut self, look: &Look<'_>) -> i64 {
+        self.looks += 1;
+        // Of an earlier run nothing is known here: the wall clock tells its blocks from ours.
+        LOOSE + look.clock.now().nanos().max(0) / 4 + self.looks * LOOSE_BLOCKS_MAX
     }
 
     fn tells(&self, kind: Kind) -> bool {
@@ -107,18 +119,19 @@ impl Tracker {
         };
         let absence = if self.tells(Kind::Removed) { Absence::Told } else { Absence::Untold };
         let removals = Removals { absence, held: brakes.removals.is_some() || brakes.removals_wait };
+        let loose = self.begin_loose(look);
         let mut judge = Judge::new(&self.rules, directory, look, &mut self.room);
         (judge.pairs, judge.new_held, judge.remembers) = (pairs, brakes.new.is_some(), remembers);
         let mut settling = Settling::new(judge, removals, ledger);
+        settling.pages.loose_behind(loose);
         settling.waits = look.patience == Patience::Return && differing > WAITING_MAX as u64 && !remembers;
         if directory.is_remote() {
             settling.written_before = self.looked.map(|at| at.nanos().saturating_sub(SHIFT_HOURS_MAX * HOUR_NS));
         }
-        for section in scanned.findings.sections() {
-            settling.folder(&scanned.findings, section)?;
-        }
-        tell_vanished(&mut settling, &scanned.vanished)?;
         let everything = look.scope == Scope::Everything && scanned.unlisted == 0;
+        settling.lists_all = everything && scanned.doubtful == 0;
+        settling.sections(&scanned.findings)?;
+        tell_vanished(&mut settling, &scanned.vanished)?;
         if everything && scanned.doubtful == 0 && cursor.is_none() && !settling.knows_nothing {
             tell_unlisted(&mut settling)?;
         }

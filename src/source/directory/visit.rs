@@ -1,20 +1,18 @@
 //! A look at nothing but the files that wait and are due. What is told is noted in loose blocks, which the next listing of
 //! their folders puts in place; without them, a file told here and removed before that listing would never be missed.
 
-use std::collections::BTreeMap;
-
-use super::block::{Flags, Settled, encode};
+use super::block::Flags;
 use super::coarse::agree_across_zones;
 use super::judge::{Candidate, Judge, Judged, Seen};
-use super::place::{Directory, Shape, split};
+use super::mark::Mark;
+use super::place::{Directory, Shape};
 use super::readiness::{Standing, Waits, Why, standing};
 use super::removal::Removals;
-use super::segment::LOOSE;
 use super::settle::Settling;
 use super::tracker::Tracker;
-use crate::change::{Absence, Entry, Key, Tuple};
+use crate::change::{Absence, Entry, Key};
 use crate::error::{Error, Result};
-use crate::source::{Block, Ledger, Look, Looked, SegmentWrite};
+use crate::source::{Ledger, Look, Looked};
 
 /// Files visited together: enough for two readers, few enough for one page of content.
 const VISITED_AT_ONCE: usize = 64;
@@ -33,14 +31,14 @@ impl Tracker {
             |waits: &Waits| standing(Some(waits), &waits.tuple, waits.first_tick, now, stable_for) == Standing::Still;
         let due = self.room.iter().filter(|(_, waits)| waits.why.is_timed() && is_due(waits));
         let due: Vec<(Key, Waits)> = due.map(|(key, waits)| (key.clone(), waits.clone())).collect();
+        let loose = self.begin_loose(look);
         let judge = Judge::new(&self.rules, directory, look, &mut self.room);
         let removals = Removals { absence: Absence::Untold, held: true };
         let mut settling = Settling::new(judge, removals, ledger);
+        settling.pages.loose_behind(loose);
         for some in due.chunks(VISITED_AT_ONCE) {
             look.stop.check()?;
-            let told = settling.visit(some)?;
-            let writes = loose(told, &mut self.loose_blocks, look);
-            settling.pages.push_segments(writes, settling.ledger)?;
+            settling.visit(some)?;
         }
         settling.pages.flush(settling.ledger)?;
         Ok(Looked {
@@ -54,32 +52,38 @@ impl Tracker {
     }
 }
 
-type Told = (Key, Flags, Tuple);
-
 impl Settling<'_> {
-    /// Looks at some waiting files; returns those that are settled.
-    fn visit(&mut self, due: &[(Key, Waits)]) -> Result<Vec<Told>> {
-        let keys: Vec<Key> = due.iter().map(|(key, _)| key.clone()).collect();
+    /// Looks at some waiting files. What is settled is marked in the known listing of its folder.
+    fn visit(&mut self, due: &[(Key, Waits)]) -> Result<()> {
+        let claim = self.judge.rules.filters.claim();
+        // A claimed file waits under the path where it lies.
+        let key_of = |(path, _): &(Key, Waits)| claim.and_then(|claim| claim.key_of(path.as_bytes())).map(Key::from);
+        let claimed: Vec<Option<Key>> = due.iter().map(key_of).collect();
+        let keys: Vec<Key> =
+            due.iter().zip(&claimed).map(|((path, _), key)| key.as_ref().unwrap_or(path).clone()).collect();
         let rows = self.ledger.known(&keys)?;
-        let mut told = Vec::new();
         let mut candidates: Vec<Candidate> = Vec::new();
-        for ((key, waits), known) in due.iter().zip(&rows) {
-            let found = self.judge.directory.look(key.as_bytes())?.filter(|found| found.shape == Shape::File);
+        for (((waits_as, waits), key), known) in due.iter().zip(&keys).zip(&rows) {
+            let place = (waits_as != key).then_some(waits_as.as_bytes());
+            let found = self.judge.directory.look(waits_as.as_bytes())?.filter(|found| found.shape == Shape::File);
             let Some(found) = found else {
-                self.judge.room.leave(key);
+                self.judge.room.leave(waits_as);
                 continue;
             };
             let tick = self.judge.look.clock.tick();
             if !agree_across_zones(&found.tuple, &waits.tuple) {
-                self.judge.room.wait(key, found.tuple, tick, waits.since, Why::Changing);
+                self.judge.room.wait(waits_as, found.tuple, tick, waits.since, Why::Changing);
                 continue;
             }
-            let was = waits.remembered.map(|tuple| (Flags::remembered(), tuple));
-            match self.judge.judge(&Seen { key, tuple: waits.tuple, tick, was, known: known.as_ref(), place: None })? {
+            let flags = if place.is_some() { Flags::TOLD.claimed() } else { Flags::remembered() };
+            let was = waits.remembered.map(|tuple| (flags, tuple));
+            let seen =
+                Seen { key, tuple: waits.tuple, tick, was, known: known.as_ref(), place, waits_as: waits_as.clone() };
+            match self.judge.judge(&seen)? {
                 Judged::Settled(flags, sight) => {
                     let entry = sight.map(|sight| Entry { key: key.clone(), sight });
-                    self.pages.push(entry.into_iter().collect(), self.ledger)?;
-                    told.push((key.clone(), flags, waits.tuple));
+                    let mark = Mark { path: waits_as.as_bytes().to_vec(), flags, tuple: waits.tuple };
+                    self.pages.push_marked(entry.into_iter().collect(), vec![mark], self.ledger)?;
                 }
                 Judged::Unready => {}
                 Judged::Read(candidate) => candidates.push(*candidate),
@@ -88,28 +92,14 @@ impl Settling<'_> {
         let mut readings = self.read(&candidates.iter().collect::<Vec<_>>())?.into_iter();
         for candidate in candidates {
             let reading = readings.next().ok_or_else(|| Error::internal("a file was not read"))?;
-            let (key, tuple) = (candidate.key.clone(), candidate.tuple);
+            let path = candidate.place.as_deref().unwrap_or(candidate.key.as_bytes()).to_vec();
+            let tuple = candidate.tuple;
             let concluded = self.judge.conclude(candidate, reading)?;
             self.remember(concluded.remembered)?;
-            self.pages.push(concluded.entries, self.ledger)?;
-            told.extend(concluded.flags.map(|flags| (key, flags, tuple)));
+            let settled = concluded.flags.map(|flags| Mark { path, flags, tuple });
+            let marks = settled.into_iter().chain(concluded.mark).collect();
+            self.pages.push_marked(concluded.entries, marks, self.ledger)?;
         }
-        self.check_room()?;
-        Ok(told)
+        self.check_room()
     }
-}
-
-fn loose(told: Vec<Told>, made: &mut i64, look: &Look<'_>) -> Vec<SegmentWrite> {
-    let mut folders: BTreeMap<&[u8], Vec<Settled<'_>>> = BTreeMap::new();
-    for (key, flags, tuple) in &told {
-        let (folder, name) = split(key.as_bytes());
-        folders.entry(folder).or_default().push(Settled { flags: *flags, name, tuple: *tuple });
-    }
-    let block = |(folder, entries): (&[u8], Vec<Settled<'_>>)| {
-        *made += 1;
-        // Of an earlier run nothing is known here: the wall clock tells its blocks from ours.
-        let ordinal = LOOSE + look.clock.now().nanos().max(0) / 4 + *made;
-        SegmentWrite::Put { folder: folder.to_vec(), block: Block { ordinal, bytes: encode(entries.into_iter()) } }
-    };
-    folders.into_iter().map(block).collect()
 }

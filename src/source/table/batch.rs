@@ -26,6 +26,9 @@ pub struct Terms {
     pub tracks_keys: bool,
     /// Whether rows are only remembered.
     pub silent: bool,
+    /// Whether rows that are not settled are told all the same: they may have come after the snapshot in which what was there
+    /// was to be remembered.
+    pub tells_unsettled: bool,
     /// Whether anything may be known of a key.
     pub may_know: bool,
 }
@@ -102,7 +105,7 @@ impl Batch {
                 page.forget.push(entry.key.clone());
             }
             // What is only remembered and need not be is passed over.
-            let needless = terms.silent && settled && !terms.tracks_keys;
+            let needless = matches!(entry.sight, Sight::Seen(_)) && settled && !terms.tracks_keys;
             if !needless && is_news(&entry, known, terms, refusals) {
                 page.entries.push(entry);
             }
@@ -152,8 +155,9 @@ pub fn duplicate(key: &str, table: &str) -> Hold {
 
 fn entry(row: &Row, terms: &Terms) -> Entry {
     let key = Key::from(row.key.as_slice());
+    let silent = (terms.silent || row.quiet) && (row.settled || !terms.tells_unsettled);
     let sight = match (&row.problem, version(row, terms)) {
-        (None, Ok(version)) if terms.silent => Sight::Seen(Box::new(version)),
+        (None, Ok(version)) if silent => Sight::Seen(Box::new(version)),
         (None, Ok(version)) => Sight::Version(Box::new(version)),
         (Some(reason), _) => Sight::Refused { reason: reason.clone(), tuple: None },
         (None, Err(error)) => Sight::Refused { reason: format!("its values are no valid JSON: {error}"), tuple: None },

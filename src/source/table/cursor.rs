@@ -3,12 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 use super::statement::{Column, Shape};
+use super::versions::Versions;
 use super::{Edge, Position, Values};
 use crate::error::{Error, ErrorKind, Result};
 use crate::setting::SourceName;
 
 /// The version of the format; a cursor of another one is refused, never guessed at.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
+/// The oldest version that is read: the next one only added to it.
+const VERSION_MIN: u32 = 1;
 
 /// Where a table source has got to.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -32,6 +35,9 @@ pub struct Cursor {
     /// The pass that is under way.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pass: Option<Pass>,
+    /// How far passes by row version have got.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub versions: Option<Versions>,
 }
 
 /// The largest watermark that one poll saw.
@@ -83,6 +89,7 @@ impl Cursor {
             ties: false,
             marks: Vec::new(),
             pass: None,
+            versions: None,
         }
     }
 
@@ -92,13 +99,14 @@ impl Cursor {
     /// `Corrupt` when it is not a cursor of this version: an unreadable cursor never means "from the start".
     pub fn parse(text: &str, name: &SourceName) -> Result<Self> {
         let remedy = format!("begin again with \"highwater cursor {name} reset\"");
-        let cursor: Self = serde_json::from_str(text).map_err(|e| {
+        let mut cursor: Self = serde_json::from_str(text).map_err(|e| {
             Error::new(ErrorKind::Corrupt, format!("the cursor of source {name} can't be read; {remedy}")).because(e)
         })?;
-        if cursor.version != VERSION {
+        if !(VERSION_MIN..=VERSION).contains(&cursor.version) {
             let fact = format!("the cursor of source {name} has format {}, this program {VERSION}", cursor.version);
             return Err(Error::new(ErrorKind::Corrupt, format!("{fact}; {remedy}")));
         }
+        cursor.version = VERSION;
         Ok(cursor)
     }
 
@@ -179,7 +187,7 @@ mod tests {
         });
         cursor.pass = Some(Pass { next: Some(vec!["-1".into()]), ..Pass::default() });
         assert_eq!(Cursor::parse(&cursor.to_text(), &name).expect("valid"), cursor);
-        for bad in ["", "{}", "{\"v\":2,\"identity\":\"\",\"columns\":[]}"] {
+        for bad in ["", "{}", "{\"v\":3,\"identity\":\"\",\"columns\":[]}"] {
             assert_eq!(Cursor::parse(bad, &name).expect_err(bad).kind(), ErrorKind::Corrupt);
         }
     }

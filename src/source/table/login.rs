@@ -1,7 +1,9 @@
 //! One attempt to log in with one password, counted before it is made. Whether another may be made is `Accounts`' affair.
 
+use crate::clock::Stop;
 use crate::error::Result;
 use crate::source::Accounts;
+use crate::source::turn::Turn;
 
 /// An attempt that is under way. Dropped without a judgement it was not answered: given up, or the connection broke.
 pub struct Attempt<'a> {
@@ -9,16 +11,18 @@ pub struct Attempt<'a> {
     account: &'a str,
     secret: &'a [u8],
     is_judged: bool,
+    _turn: Turn,
 }
 
 impl<'a> Attempt<'a> {
-    /// Counts an attempt.
+    /// Counts an attempt, once no other of the account is under way here.
     ///
     /// # Errors
-    /// `Denied` when none may be made.
-    pub fn begin(accounts: &'a dyn Accounts, account: &'a str, secret: &'a [u8]) -> Result<Self> {
-        accounts.attempt(account, secret)?;
-        Ok(Self { accounts, account, secret, is_judged: false })
+    /// `Denied` when none may be made; `Stopped` when `stop` was raised meanwhile.
+    pub fn begin(accounts: &'a dyn Accounts, account: &'a str, secret: &'a [u8], stop: &Stop) -> Result<Self> {
+        let turn = Turn::take(account, stop)?;
+        accounts.attempt(account, secret, stop)?;
+        Ok(Self { accounts, account, secret, is_judged: false, _turn: turn })
     }
 
     /// The server let us in.

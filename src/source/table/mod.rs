@@ -5,7 +5,9 @@
 //!
 //! - `cursor`: what is remembered between polls; `settling`: when SAFE may advance (pure)
 //! - `statement`: the SQL all databases share, `dialect`: how each writes it; `json`, `calendar`: exact values
+//! - `local`: watermarks that are local times
 //! - `round`: one poll; `plan`: which pass it makes; `pass`: running it; `batch`: rows on their way to a page
+//! - `versions`: which pass by row version comes next (pure); `versions_pass`: running it
 //! - `explaining`: what `check` and `explain` say
 //! - `login`: attempts that are counted; `sqlite`, `postgres`, `odbc`: the adapters
 
@@ -15,6 +17,7 @@ mod cursor;
 mod dialect;
 mod explaining;
 mod json;
+mod local;
 mod login;
 pub mod odbc;
 mod pass;
@@ -24,6 +27,8 @@ mod round;
 mod settling;
 pub mod sqlite;
 mod statement;
+mod versions;
+mod versions_pass;
 
 use std::time::Duration;
 
@@ -35,6 +40,7 @@ pub use sqlite::SqliteSource;
 use crate::clock::Stop;
 use crate::error::Result;
 use statement::Shape;
+use versions::RowVersions;
 
 /// One value per column, each as the database's own text; none is NULL.
 pub type Values = Vec<String>;
@@ -96,6 +102,11 @@ pub trait Table: Send {
     fn bound(&mut self, newest: &Values) -> Result<Option<Values>> {
         let _ = newest;
         Ok(None)
+    }
+
+    /// What rows tell of the transactions that wrote them; `None` where they don't.
+    fn versions(&mut self) -> Option<&mut dyn RowVersions> {
+        None
     }
 
     /// Whether the order of a pass comes out of an index.
@@ -189,6 +200,8 @@ pub struct Row {
     pub row_json: String,
     /// Whether it lies at or below the next SAFE.
     pub settled: bool,
+    /// Whether it is only to be remembered.
+    pub quiet: bool,
     /// Why it can't become an event.
     pub problem: Option<String>,
 }
@@ -201,6 +214,7 @@ impl Row {
         self.watermark_json.clear();
         self.row_json.clear();
         self.settled = false;
+        self.quiet = false;
         self.problem = None;
     }
 }

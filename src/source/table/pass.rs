@@ -89,12 +89,13 @@ impl<T: Table> TableSource<T> {
             table: self.table_word(),
             tracks_keys: self.settings.track_keys,
             silent: pass.silent,
+            tells_unsettled: false,
             may_know: !ledger.knows_nothing(),
         }
     }
 
     /// Whether this pass looks for remembered rows that are there no longer.
-    fn is_time_to_forget(&self, look: &Look<'_>, terms: &Terms) -> bool {
+    pub(super) fn is_time_to_forget(&self, look: &Look<'_>, terms: &Terms) -> bool {
         let recent = self.forgot.is_some_and(|at| look.clock.tick().saturating_sub(at) < FORGET_AGAIN);
         terms.may_know && !terms.tracks_keys && !recent
     }

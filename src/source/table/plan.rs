@@ -108,7 +108,7 @@ impl<T: Table> TableSource<T> {
     }
 
     /// Where the database does not keep the key unique itself, all rows are asked once, before the first load.
-    fn check_keys(&mut self) -> Result<Option<Hold>> {
+    pub(super) fn check_keys(&mut self) -> Result<Option<Hold>> {
         if self.table.shape().unique_key {
             return Ok(None);
         }
@@ -235,7 +235,7 @@ impl<T: Table> TableSource<T> {
     }
 }
 
-fn too_many(max: u64, name: &str) -> Hold {
+pub(super) fn too_many(max: u64, name: &str) -> Hold {
     let detail = format!(
         "more than {max} rows are new at once (max_new); `highwater cursor {name} accept` tells them, \
          `highwater cursor {name} skip` only remembers them, max_new = \"none\" lifts the limit"

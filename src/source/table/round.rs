@@ -8,6 +8,7 @@ use super::cursor::Cursor;
 use super::plan::Plan;
 use super::settling::{Moment, Settling, pull_in};
 use super::statement::Statement;
+use super::versions::Durable;
 use super::{Begun, End, Opening, Table, Values};
 use crate::change::{Key, Nature};
 use crate::error::Result;
@@ -35,6 +36,8 @@ pub struct TableSource<T> {
     pub(super) window: Option<(Duration, Duration)>,
     /// When remembered rows that were deleted were looked for (monotonic).
     pub(super) forgot: Option<Duration>,
+    /// How far the durable cursor of passes by row version is.
+    pub(super) durable: Durable,
     binding: Binding,
     incomplete: Incomplete,
 }
@@ -65,6 +68,7 @@ impl<T: Table> TableSource<T> {
             tested: false,
             window: None,
             forgot: None,
+            durable: Durable::default(),
             binding: binding(settings, location),
             incomplete: Incomplete::default(),
         }
@@ -94,17 +98,37 @@ impl<T: Table> TableSource<T> {
         cursor.check_columns(self.table.shape(), &self.name)?;
         pull_in(&mut cursor.marks, now);
         self.test_round_trip()?;
-        let looked = match self.plan(&mut cursor, look, ledger, now)? {
-            Plan::Hold(hold) => return Ok(Looked { hold: Some(hold), ..Looked::default() }),
+        let by_version = self.settling() == Settling::RowVersion;
+        let looked = if by_version {
+            self.look_by_version(cursor, look, ledger, now)?
+        } else {
+            self.look_by_watermark(cursor, look, ledger, now)?
+        };
+        if looked.hold.is_some() {
+            return Ok(looked);
+        }
+        self.count_incomplete(look, looked.seen > 0)?;
+        Ok(Looked { degraded: self.incomplete.text.clone(), ..looked })
+    }
+
+    fn look_by_watermark(
+        &mut self,
+        mut cursor: Cursor,
+        look: &Look<'_>,
+        ledger: &mut dyn Ledger,
+        now: Moment,
+    ) -> Result<Looked> {
+        // Passes by row version may come back, but not to where they were.
+        cursor.versions = None;
+        Ok(match self.plan(&mut cursor, look, ledger, now)? {
+            Plan::Hold(hold) => Looked { hold: Some(hold), ..Looked::default() },
             Plan::Nothing => {
                 let durable = ledger.cursor().map(str::to_owned);
                 self.memory = Some(Memory { durable, cursor });
                 Looked { complete: true, ..Looked::default() }
             }
             Plan::Pass(pass) => self.run_pass(cursor, &pass, look, ledger, now)?,
-        };
-        self.count_incomplete(look, looked.seen > 0)?;
-        Ok(Looked { degraded: self.incomplete.text.clone(), ..looked })
+        })
     }
 
     /// The cursor to start from: the remembered one as long as it belongs to the durable one.
@@ -115,6 +139,7 @@ impl<T: Table> TableSource<T> {
             (Some(memory), _) => Ok(memory.cursor),
             (None, Some(text)) if text.trim_start().starts_with('{') => Cursor::parse(text, &self.name),
             // Set by an operator, who writes a watermark.
+            (None, Some(text)) if self.settling() == Settling::RowVersion => self.versions_at(text),
             (None, Some(text)) => self.cursor_at(text),
             (None, None) => Ok(Cursor::new(self.table.shape())),
         }
@@ -143,6 +168,9 @@ impl<T: Table> TableSource<T> {
 
     /// The newest watermark of all rows that have one.
     pub(super) fn newest(&mut self) -> Result<Option<Values>> {
+        if self.table.shape().watermark.is_empty() {
+            return Ok(None);
+        }
         let statement = self.table.shape().newest();
         Ok(self.ask(&statement)?.into_iter().next().map(|row| row.into_iter().flatten().collect()))
     }

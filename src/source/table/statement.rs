@@ -129,7 +129,9 @@ impl Shape {
                 columns.iter().filter(|c| c.nullable).map(|c| format!("{} IS NULL", c.sql)).collect();
             each.join(" OR ")
         };
-        let (watermark, key) = (null(&self.watermark), null(&self.key));
+        // Rows by version need no watermark.
+        let watermark = if self.settling == Settling::RowVersion { String::new() } else { null(&self.watermark) };
+        let key = null(&self.key);
         let count = |condition: &str, name: &str| match condition {
             "" => self.dialect.text_of("0"),
             _ => {
@@ -160,7 +162,10 @@ impl Shape {
     pub fn watermark_of(&self, key: &Values) -> Statement {
         let mut statement = Statement::default();
         let equal = self.compare(&self.key, "=", key, &mut statement);
-        let texts = list(self.watermark.iter().map(|c| c.as_text.clone()));
+        let mut texts = list(self.watermark.iter().map(|c| c.as_text.clone()));
+        if texts.is_empty() {
+            texts = self.dialect.text_of("1");
+        }
         statement.sql = self.select(&texts, &format!(" WHERE {equal}"), Some(2));
         statement
     }
@@ -197,12 +202,18 @@ impl Shape {
     }
 
     /// The rows that `rest`, behind FROM, leaves over.
-    fn select(&self, selected: &str, rest: &str, limit: Option<u64>) -> String {
+    pub(super) fn select(&self, selected: &str, rest: &str, limit: Option<u64>) -> String {
         self.dialect.select(selected, &format!("FROM {}{rest}", self.from), limit)
     }
 
     /// Compares columns with values, as a tuple; `operator` is one of `= < <= > >=`.
-    fn compare(&self, columns: &[Column], operator: &str, values: &Values, statement: &mut Statement) -> String {
+    pub(super) fn compare(
+        &self,
+        columns: &[Column],
+        operator: &str,
+        values: &Values,
+        statement: &mut Statement,
+    ) -> String {
         if columns.len() == 1 || self.dialect.tuples {
             let left = list(columns.iter().map(|c| c.ordered.clone()));
             let right = self.tuple(columns, values, statement);

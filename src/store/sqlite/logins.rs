@@ -109,12 +109,16 @@ impl Owned {
         let count = self.load(connection, &digest)?;
         let (attempts, refused) = (count.attempts, count.refused);
         match step {
-            LoginStep::Attempt if attempts >= LOGIN_ATTEMPTS_MAX => {
+            LoginStep::Look | LoginStep::Attempt if attempts >= LOGIN_ATTEMPTS_MAX => {
                 // A clock that was set back must not keep anybody waiting.
                 let silent = now.nanos().saturating_sub(count.at) / NANOS;
                 let is_over = refused >= LOGIN_ATTEMPTS_MAX || !(0..LOGIN_SECONDS_MAX).contains(&silent);
+                if is_over {
+                    self.note_source(connection)?;
+                }
                 return Ok(if is_over { LoginTurn::Spent } else { LoginTurn::Wait });
             }
+            LoginStep::Look => {}
             LoginStep::Attempt => self.store(connection, &digest, attempts + 1, refused, now)?,
             LoginStep::Refused => {
                 let refused = refused + 1;

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::Read;
 
 use highwater::error::ErrorKind;
+use highwater::setting::Interval;
 use highwater::source::directory::place::{Directory, Listing, Precision, Renamed, Shape};
 use highwater::source::settings::{FtpMode, Names};
 
@@ -225,6 +226,28 @@ fn more_sources_than_connections_take_turns() {
             });
         }
     });
+}
+
+#[test]
+fn a_source_waits_for_the_only_connection_as_long_as_another_one_uses_it() {
+    let server = FtpServer::start(Kind::Vsftpd, Tls::Off);
+    server.put("large", vec![b'x'; 5_000_000]);
+    let mut settings = server.settings();
+    settings.server.connections = 1;
+    settings.server.timeout.idle = Interval::from_millis(200);
+    let first = arrived(&settings);
+    let mut file = first.open(b"large").expect("opened").expect("there");
+    let waiting = std::thread::spawn({
+        let mut settings = settings.clone();
+        settings.server.timeout.reply = Interval::from_millis(200);
+        move || opened(&settings).arrive().map(drop)
+    });
+    // Longer than a server may be silent for the one that waits.
+    std::thread::sleep(std::time::Duration::from_millis(700));
+    assert!(!waiting.is_finished(), "it gave up");
+    file.read_to_end(&mut Vec::new()).expect("read");
+    drop(file);
+    waiting.join().expect("no panic").expect("its turn came");
 }
 
 #[test]

@@ -124,6 +124,35 @@ fn killed_in_the_middle_of_a_move_every_file_arrives_once_and_keeps_its_id() {
 }
 
 #[test]
+fn a_file_that_came_cut_although_226_was_said_is_told_when_it_comes_whole() {
+    let files: &[(&str, &[u8])] = &[("a.csv", b"all of it"), ("b.csv", b"second")];
+    let cuts = Arc::new(AtomicBool::new(true));
+    let cut = Arc::clone(&cuts);
+    let server = FaultyServer::start(FEATURES, files, move |talk, verb, argument| {
+        let cuts = verb == "RETR" && argument.ends_with("a.csv") && cut.load(Ordering::SeqCst);
+        if cuts {
+            talk.send(b"all");
+            talk.say("226 done");
+        }
+        cuts
+    });
+    let receiver = Receiver::start();
+    let highwater = orders(&server, &receiver, "");
+    // However often: its size is announced as another one.
+    for _ in 0..3 {
+        highwater.run(&["once"]).code(0);
+        let bodies: Vec<Vec<u8>> = delivered(&receiver).into_iter().map(|(_, body)| body).collect();
+        assert_eq!(bodies, [b"second".to_vec()]);
+    }
+    let why = highwater.run(&["explain", "orders", "a.csv"]).ok();
+    assert!(why.contains("chang"), "{why}");
+    cuts.store(false, Ordering::SeqCst);
+    highwater.run(&["once"]).code(0);
+    assert_eq!(delivered(&receiver), undisturbed(files));
+    assert_eq!(told(&highwater), 2);
+}
+
+#[test]
 fn a_file_that_is_uploaded_slowly_is_told_once_and_whole() {
     std::thread::scope(|threads| {
         for kind in ALL {
@@ -178,9 +207,10 @@ fn a_wrong_password_reaches_the_server_twice_over_restarts_and_sources_of_the_ac
         let said = highwater.run(command).code(3);
         assert!(!format!("{}{}", said.stdout, said.stderr).contains("hunter2"), "{command:?}");
     }
-    assert_eq!(server.count("PASS"), 2);
+    assert_eq!((server.count("PASS"), server.sessions()), (2, 2), "a held account's server is not even called");
     let said = highwater.run(&["once"]).code(3);
     assert!(format!("{}{}", said.stdout, said.stderr).contains("auth_refused"), "{}", said.stderr);
+    assert_eq!(server.sessions(), 2);
     // Another secret is another matter, for both.
     highwater.set_env("FTP_PASSWORD", "secret");
     highwater.run(&["once"]).code(0);

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use highwater::setting::SourceName;
 use highwater::source::directory::ftp::FtpSource;
-use highwater::source::settings::{FtpSettings, ProxyKind, ProxySettings};
+use highwater::source::settings::{AfterAction, FtpSettings, ProxyKind, ProxySettings};
 use highwater::source::{Finding, Source, Verdict};
 
+use crate::support::ftp::faulty::{FEATURES, FaultyServer};
 use crate::support::ftp::real::{ALL, FtpServer, Kind, Tls};
 use crate::support::ftp::{Counting, arrived, fetch, names};
 
@@ -31,11 +32,40 @@ fn it_says_what_each_server_can_do() {
         }
         let facts = if kind == Kind::Vsftpd { Verdict::Absent } else { Verdict::Works };
         assert_eq!(verdict(&findings, "MLSD"), Some(facts), "{kind:?}: {findings:#?}");
+        for topic in ["features", "time precision"] {
+            assert_eq!(verdict(&findings, topic), Some(Verdict::Note), "{kind:?} {topic}: {findings:#?}");
+        }
         if kind != Kind::PureFtpd {
             assert_eq!(verdict(&findings, "session reuse"), Some(Verdict::Works), "{kind:?}: {findings:#?}");
         }
         assert!(findings.iter().all(|finding| !finding.detail.contains("correct")), "{findings:?}");
     }
+}
+
+#[test]
+fn renames_are_tried_on_scratch_files_where_files_are_taken_away_and_nothing_is_left_behind() {
+    for kind in ALL {
+        for tls in [Tls::Off, Tls::Explicit] {
+            let server = FtpServer::start(kind, tls);
+            server.put("a.csv", "content");
+            let mut settings = server.settings();
+            let findings = source(&settings).examine().expect("findings");
+            assert_eq!(verdict(&findings, "rename"), Some(Verdict::Note), "{kind:?}: {findings:#?}");
+            settings.directory.on_delivered = AfterAction::Delete;
+            let findings = source(&settings).examine().expect("findings");
+            assert_eq!(verdict(&findings, "rename"), Some(Verdict::Works), "{kind:?}: {findings:#?}");
+            assert_eq!(verdict(&findings, "rename-over"), Some(Verdict::Note), "{kind:?}: {findings:#?}");
+            let left = std::fs::read_dir(server.root()).expect("a root").count();
+            assert_eq!(left, 1, "{kind:?}");
+        }
+    }
+    // A partner may allow to read and to delete alone.
+    let server = FaultyServer::start(FEATURES, &[("a", b"A")], |_, _, _| false);
+    let mut settings = server.settings();
+    settings.directory.on_delivered = AfterAction::Delete;
+    let findings = source(&settings).examine().expect("findings");
+    let rename = findings.iter().find(|finding| finding.topic == "rename").expect("a finding");
+    assert!(rename.verdict == Verdict::Note && rename.detail.contains("502 unknown"), "{rename:?}");
 }
 
 #[test]

@@ -5,24 +5,6 @@ use super::*;
 /// All of it, in a debug build too.
 const PEAK_KIB_MAX: u64 = 64 * 1024;
 
-/// Runs `once` to its end, asserts its exit code, and returns the most memory it ever had resident, in KiB.
-fn peak_of_once(highwater: &Highwater, code: i32) -> u64 {
-    let mut running = highwater.spawn(&["once"]);
-    let status = format!("/proc/{}/status", running.pid());
-    let mut peak = 0;
-    wait_until("once ends", || {
-        // The kernel's own high-water mark misses nothing between two looks, only what comes behind the last one.
-        let text = std::fs::read_to_string(&status).unwrap_or_default();
-        let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-        let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
-        peak = kib.unwrap_or_default().max(peak);
-        !running.is_running()
-    });
-    assert_eq!(running.wait(), Some(code), "{}", running.log());
-    assert!(peak > 0, "the kernel was asked in time");
-    peak
-}
-
 /// An installation whose sink is paused: what is measured is the source and the store.
 fn paused(configuration: &str) -> Highwater {
     let highwater = plant(configuration);
@@ -42,10 +24,10 @@ fn twenty_thousand_small_files_fit_into_little_memory() {
         }
         std::fs::write(folder.join(format!("order-{number}.csv")), number.to_string()).expect("write");
     }
-    let first = peak_of_once(&highwater, 4);
+    let first = highwater.peak_of_once(4);
     assert_eq!(sink_status(&highwater, "erp")["pending"], 20_000);
     assert!(first < PEAK_KIB_MAX, "{first} KiB at the first poll");
-    let idle = peak_of_once(&highwater, 4);
+    let idle = highwater.peak_of_once(4);
     assert!(idle < PEAK_KIB_MAX, "{idle} KiB at an idle poll");
 }
 
@@ -56,7 +38,7 @@ fn a_large_file_is_hashed_captured_and_delivered_in_little_memory() {
     highwater.write_script("load.sh", "cat >/dev/null; wc -c <\"$1\" >counted");
     let large = std::fs::File::create(highwater.path("drop/large.bin")).expect("create");
     large.set_len(200 << 20).expect("a length");
-    let peak = peak_of_once(&highwater, 0);
+    let peak = highwater.peak_of_once(0);
     assert_eq!(std::fs::read_to_string(highwater.path("counted")).expect("counted").trim(), (200 << 20).to_string());
     assert!(peak < PEAK_KIB_MAX, "{peak} KiB");
 }
@@ -68,7 +50,7 @@ fn a_long_table_fits_into_little_memory() {
     let sql = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 30000)
                INSERT INTO items SELECT i, 'a name that is as long as names are', i FROM n";
     table(&highwater).execute_batch(sql).expect("insert");
-    let peak = peak_of_once(&highwater, 4);
+    let peak = highwater.peak_of_once(4);
     assert_eq!(sink_status(&highwater, "erp")["pending"], 30_000);
     assert!(peak < PEAK_KIB_MAX, "{peak} KiB");
 }

@@ -4,6 +4,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::path::Path;
+use std::sync::atomic::Ordering;
 
 use highwater::setting::Secret;
 use highwater::source::Source;
@@ -183,6 +184,7 @@ fn a_wrong_password_is_sent_twice_and_never_again_by_whatever_command_or_source(
             assert!(said.status != Some(0) && !text.contains("hunter2"), "{command:?}: {text}");
         }
         assert_eq!(*server.held.passwords.lock().expect("no panic"), ["hunter2"; 2]);
+        assert_eq!(server.held.connections.load(Ordering::Relaxed), 2, "a held account's server is not even called");
         highwater.run(&["resume", "two"]).code(0);
         highwater.run(&["once", "--source", "two"]).code(3);
         assert_eq!(server.held.passwords.lock().expect("no panic").len(), 3);

@@ -57,9 +57,10 @@ fn while_two_attempts_are_under_way_a_third_waits_and_after_a_crash_it_is_not_ma
             assert_eq!(login(&*f.store, "a", LoginStep::Attempt), LoginTurn::Go);
         }
         assert_eq!(login_at(&*f.store, "a", LoginStep::Attempt, 30), LoginTurn::Wait);
-        assert_eq!(login_at(&*f.store, "a", LoginStep::Attempt, 60), LoginTurn::Spent);
+        assert_eq!(login_at(&*f.store, "a", LoginStep::Attempt, 500), LoginTurn::Wait);
+        assert_eq!(login_at(&*f.store, "a", LoginStep::Attempt, 700), LoginTurn::Spent);
         login(&*f.store, "a", LoginStep::Accepted);
-        assert_eq!(login_at(&*f.store, "a", LoginStep::Attempt, 60), LoginTurn::Go);
+        assert_eq!(login_at(&*f.store, "a", LoginStep::Attempt, 700), LoginTurn::Go);
     });
 }
 
@@ -70,7 +71,7 @@ fn resume_of_any_source_of_the_account_lets_it_be_tried_again() {
         refuse(&*f.store, "a");
         let (source, stock) = (Operation::Resume { name: "orders".into() }, SourceName::new("stock"));
         let late = Login { source: &stock, account: ACCOUNT, secret: b"a" };
-        assert_eq!(f.store.login(&late, LoginStep::Attempt, at(0)).expect("counted"), LoginTurn::Spent);
+        assert_eq!(f.store.login(&late, LoginStep::Look, at(0)).expect("looked"), LoginTurn::Spent);
         f.store.operate(&Operation::Resume { name: "stock".into() }, at(1)).expect("resume");
         assert_eq!(login(&*f.store, "a", LoginStep::Attempt), LoginTurn::Go);
         f.store.operate(&source, at(1)).expect("resume");

@@ -1,5 +1,6 @@
 //! Logins that nobody counts, for tests of adapters alone.
 
+use highwater::clock::Stop;
 use highwater::error::Result;
 use highwater::source::Accounts;
 
@@ -8,7 +9,7 @@ use highwater::source::Accounts;
 pub struct Unguarded;
 
 impl Accounts for Unguarded {
-    fn attempt(&self, _: &str, _: &[u8]) -> Result<()> {
+    fn attempt(&self, _: &str, _: &[u8], _: &Stop) -> Result<()> {
         Ok(())
     }
 

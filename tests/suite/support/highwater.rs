@@ -141,6 +141,24 @@ impl Highwater {
         Running { child: child.expect("the binary starts"), stdout, stderr, ended: None }
     }
 
+    /// Runs `once` to its end, asserts its exit code, and returns the most memory it ever had resident, in KiB.
+    pub fn peak_of_once(&self, code: i32) -> u64 {
+        let mut running = self.spawn(&["once"]);
+        let status = format!("/proc/{}/status", running.pid());
+        let mut peak = 0;
+        wait_until("once ends", || {
+            // The kernel's own high-water mark misses nothing between two looks, only what comes behind the last one.
+            let text = std::fs::read_to_string(&status).unwrap_or_default();
+            let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+            let kib = line.and_then(|line| line.trim().trim_end_matches(" kB").parse::<u64>().ok());
+            peak = kib.unwrap_or_default().max(peak);
+            !running.is_running()
+        });
+        assert_eq!(running.wait(), Some(code), "{}", running.log());
+        assert!(peak > 0, "the kernel was asked in time");
+        peak
+    }
+
     /// Starts a command in the background and waits until its log says `line`.
     pub fn spawn_until(&self, arguments: &[&str], line: &str) -> Running {
         let mut running = self.spawn(arguments);

@@ -8,6 +8,8 @@ use highwater::error::{Error, ErrorKind, Result};
 use highwater::event::SpoolWriter;
 use highwater::source::{Block, Ledger, PAGE_ENTRIES_MAX, Page};
 
+use super::rows;
+
 /// An event as a table source told it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Told {
@@ -84,12 +86,11 @@ impl Ledger for MemoryLedger {
     }
 
     fn known(&mut self, keys: &[Key]) -> Result<Vec<Option<Known>>> {
-        Ok(keys.iter().map(|key| self.known.get(key).cloned()).collect())
+        Ok(rows::of(&self.known, keys))
     }
 
     fn known_below(&mut self, prefix: &[u8], after: Option<&Key>, limit: usize) -> Result<Vec<(Key, Known)>> {
-        let fits = |key: &Key| key.as_bytes().starts_with(prefix) && after.is_none_or(|after| key > after);
-        Ok(self.known.iter().filter(|(key, _)| fits(key)).take(limit).map(|(k, v)| (k.clone(), v.clone())).collect())
+        Ok(rows::below(&self.known, prefix, after, limit))
     }
 
     fn knows_nothing(&self) -> bool {

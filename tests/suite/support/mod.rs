@@ -15,7 +15,8 @@ pub mod ledger;
 pub mod postgres;
 #[allow(dead_code)]
 pub mod receiver;
-
+#[allow(dead_code)]
+pub mod rows;
 #[allow(dead_code)]
 pub mod scripted_sftp;
 #[allow(dead_code)]

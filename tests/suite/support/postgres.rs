@@ -79,6 +79,43 @@ impl Server {
         server
     }
 
+    /// A hot standby of this server.
+    pub fn standby(&self) -> Self {
+        let folder = tempfile::Builder::new().prefix("highwater-standby-").tempdir_in("/tmp").expect("a folder").keep();
+        fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).expect("permissions");
+        make_certificates(&folder);
+        own(&folder);
+        let made = as_user("pg_basebackup")
+            .args([
+                "-R",
+                "-X",
+                "stream",
+                "-c",
+                "fast",
+                "--no-sync",
+                "-U",
+                "postgres",
+                "-p",
+                &self.port.to_string(),
+                "-h",
+            ])
+            .arg(&self.folder)
+            .arg("-D")
+            .arg(folder.join("data"))
+            .output()
+            .expect("pg_basebackup runs");
+        assert!(made.status.success(), "pg_basebackup: {}", String::from_utf8_lossy(&made.stderr));
+        let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
+        let server = Self { folder, port, running: Mutex::new(None) };
+        server.resume();
+        server
+    }
+
+    /// A database that is there already.
+    pub fn existing(&self, name: &str) -> Database {
+        Database { client: self.connect(name), port: self.port, name: name.to_owned() }
+    }
+
     /// Starts the server again after [`Server::stop`].
     pub fn resume(&self) {
         let log = fs::File::create(self.folder.join("log")).expect("a log");
@@ -118,6 +155,13 @@ impl Server {
             child.wait().expect("the shell ends");
         }
         fs::remove_file(self.folder.join("keep")).expect("the mark");
+    }
+
+    /// Moves the stopped server's transaction ids on by two epochs, 2^33.
+    pub fn skip_transactions(&self) {
+        let made = as_user("pg_resetwal").args(["-e", "2", "-D"]).arg(self.folder.join("data")).output();
+        let made = made.expect("pg_resetwal runs");
+        assert!(made.status.success(), "pg_resetwal: {}", String::from_utf8_lossy(&made.stderr));
     }
 
     /// A new database.
@@ -197,6 +241,7 @@ const ROLES: [&str; 5] = ["reader", "stranger", "tls_only", "plain_only", "certi
 
 const HBA: &str = "\
 local all all trust
+local replication all trust
 hostssl all certified 127.0.0.1/32 cert
 hostnossl all tls_only 127.0.0.1/32 reject
 hostssl all plain_only 127.0.0.1/32 reject

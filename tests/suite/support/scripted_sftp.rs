@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use russh::keys::{Algorithm, HashAlg, PrivateKey};
-use russh::server::{Auth, ChannelOpenHandle, Config, Handler, Msg, Response, Session, run_stream};
+use russh::server::{
+    Auth, ChannelOpenHandle, Config, Handler, Msg, PublicKeyOffer, Response, Session, VerifiedPublicKey, run_stream,
+};
 use russh::{Channel, ChannelId, MethodKind, MethodSet, Preferred};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -46,11 +48,23 @@ pub enum Fault {
     CutsAtRead,
 }
 
+/// What the server thinks of keys, whichever is shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Keys {
+    /// It knows none.
+    Unknown,
+    /// It asks for a signature and refuses it.
+    RefusedWhenSigned,
+    /// A key is good, and the password is wanted besides.
+    FirstOfTwo,
+}
+
 /// How the server behaves.
 #[derive(Clone)]
 pub struct Script {
     pub fault: Fault,
     pub methods: Vec<MethodKind>,
+    pub keys: Keys,
     /// Passwords that are good.
     pub passwords: Vec<&'static str>,
     /// The only algorithms it knows, where it is an old one.
@@ -68,6 +82,7 @@ impl Default for Script {
         Self {
             fault: Fault::None,
             methods: vec![MethodKind::Password],
+            keys: Keys::Unknown,
             passwords: vec!["good"],
             preferred: None,
             closes_at_refusal: false,
@@ -84,6 +99,9 @@ pub struct Held {
     pub files: Mutex<BTreeMap<Vec<u8>, Vec<u8>>>,
     /// Every password it was sent.
     pub passwords: Mutex<Vec<String>>,
+    /// How many keys it was shown, and how many signatures.
+    pub keys: AtomicUsize,
+    pub signatures: AtomicUsize,
     /// Connections so far, and those open now at most.
     pub connections: AtomicUsize,
     pub reads: AtomicUsize,
@@ -170,13 +188,32 @@ impl Peer {
         if self.script.closes_at_refusal {
             return Err(russh::Error::Disconnect);
         }
+        Ok(self.refusal())
+    }
+
+    fn refusal(&self) -> Auth {
         let again = MethodSet::from(&self.script.methods[..]);
-        Ok(Auth::Reject { proceed_with_methods: Some(again), partial_success: false })
+        Auth::Reject { proceed_with_methods: Some(again), partial_success: false }
     }
 }
 
 impl Handler for Peer {
     type Error = russh::Error;
+
+    async fn auth_publickey_offered(&mut self, _: &str, _: PublicKeyOffer<'_>) -> Result<Auth, russh::Error> {
+        self.held.keys.fetch_add(1, Ordering::Relaxed);
+        Ok(if self.script.keys == Keys::Unknown { self.refusal() } else { Auth::Accept })
+    }
+
+    async fn auth_publickey(&mut self, _: &str, _: VerifiedPublicKey<'_>) -> Result<Auth, russh::Error> {
+        self.held.signatures.fetch_add(1, Ordering::Relaxed);
+        if self.script.keys != Keys::FirstOfTwo {
+            return Ok(self.refusal());
+        }
+        let others = self.script.methods.iter().copied().filter(|method| *method != MethodKind::PublicKey);
+        let others = MethodSet::from(&others.collect::<Vec<_>>()[..]);
+        Ok(Auth::Reject { proceed_with_methods: Some(others), partial_success: true })
+    }
 
     async fn auth_password(&mut self, _: &str, password: &str) -> Result<Auth, russh::Error> {
         self.judge(password)

@@ -13,29 +13,53 @@ pub struct Sshd {
     folder: tempfile::TempDir,
     pub port: u16,
     running: Option<Child>,
+    /// Lines of its settings that come before all others: the first one counts.
+    settings: String,
 }
 
 impl Sshd {
     /// A server with an ed25519 and an RSA host key, whose `authorized_keys` is empty.
     pub fn start() -> Self {
+        Self::start_with("")
+    }
+
+    /// The same with settings of its own, lines of sshd_config; `{folder}` stands for its folder.
+    pub fn start_with(settings: &str) -> Self {
+        let mut sshd = Self::prepared();
+        sshd.resume_with(settings);
+        sshd
+    }
+
+    /// Everything there, not yet running: for what must be made from its keys first.
+    pub fn prepared() -> Self {
         let folder = tempfile::Builder::new().prefix("highwater-sshd-").tempdir_in("/tmp").expect("a folder");
         for kind in ["ed25519", "rsa"] {
             make_key(&folder.path().join(format!("host_{kind}")), kind, "");
         }
         fs::write(folder.path().join("authorized_keys"), "").expect("write");
         let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
-        let mut sshd = Self { folder, port, running: None };
-        sshd.resume();
-        sshd
+        Self { folder, port, running: None, settings: String::new() }
+    }
+
+    /// Starts the server with other settings.
+    pub fn resume_with(&mut self, settings: &str) {
+        self.settings = settings.replace("{folder}", &self.folder.path().display().to_string());
+        self.resume();
+    }
+
+    /// Where its own files are: `host_ed25519.pub`, and what a test puts there.
+    pub fn file(&self, name: &str) -> PathBuf {
+        self.folder.path().join(name)
     }
 
     /// Starts the server again, on the same port.
     pub fn resume(&mut self) {
         let at = |name: &str| self.folder.path().join(name).display().to_string();
         let settings = format!(
-            "ListenAddress 127.0.0.1\nPort {}\nHostKey {}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\n\
+            "{}\nListenAddress 127.0.0.1\nPort {}\nHostKey {}\nHostKey {}\nAuthorizedKeysFile {}\nPidFile none\n\
              StrictModes no\nUsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n\
              PermitRootLogin yes\nMaxStartups 100\nMaxSessions 100\nSubsystem sftp internal-sftp\n",
+            self.settings,
             self.port,
             at("host_ed25519"),
             at("host_rsa"),
@@ -171,7 +195,8 @@ pub fn make_key(path: &Path, kind: &str, passphrase: &str) {
     fs::set_permissions(path, fs::Permissions::from_mode(0o600)).expect("permissions");
 }
 
-fn run(command: &mut Command) -> String {
+/// Runs a program of OpenSSH and returns what it prints.
+pub fn run(command: &mut Command) -> String {
     let done = command.stdin(Stdio::null()).output().expect("openssh-client is installed");
     assert!(done.status.success(), "{command:?}: {}", String::from_utf8_lossy(&done.stderr));
     String::from_utf8(done.stdout).expect("text")

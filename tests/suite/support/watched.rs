@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 
 use highwater::change::{Decision, Fingerprint, Key, Kind, Known, Policy, Sight, decide};
-use highwater::clock::{Stop, SystemClock};
+use highwater::clock::{Clock, ManualClock, Stop, SystemClock};
 use highwater::error::{Error, Result};
 use highwater::event::SpoolWriter;
 use highwater::source::{
     Accepted, Accounts, Block, Ledger, Look, Looked, NoProgress, Page, Patience, Scope, SegmentWrite, Source,
 };
+
+use super::rows;
 
 /// What a source told of a file.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -28,6 +30,8 @@ pub struct FileLedger {
     segments: BTreeMap<Vec<u8>, BTreeMap<i64, Vec<u8>>>,
     pub told: Vec<Told>,
     pub refused: Vec<(Key, String)>,
+    /// The time, where it is not the machine's.
+    pub clock: Option<Arc<ManualClock>>,
 }
 
 impl FileLedger {
@@ -38,6 +42,8 @@ impl FileLedger {
 
     /// One look that `stop` may end.
     pub fn poll_until(&mut self, source: &mut dyn Source, stop: &Stop) -> Result<Looked> {
+        let (machine, own) = (SystemClock::new(), self.clock.clone());
+        let clock = own.as_deref().map_or(&machine as &dyn Clock, |own| own);
         let look = Look {
             scope: Scope::Everything,
             first: self.cursor.is_none(),
@@ -45,7 +51,7 @@ impl FileLedger {
             accepted: Accepted::default(),
             max_new: None,
             patience: Patience::Return,
-            clock: &SystemClock::new(),
+            clock,
             stop,
             progress: &NoProgress,
         };
@@ -67,12 +73,11 @@ impl Ledger for FileLedger {
     }
 
     fn known(&mut self, keys: &[Key]) -> Result<Vec<Option<Known>>> {
-        Ok(keys.iter().map(|key| self.known.get(key).cloned()).collect())
+        Ok(rows::of(&self.known, keys))
     }
 
     fn known_below(&mut self, prefix: &[u8], after: Option<&Key>, limit: usize) -> Result<Vec<(Key, Known)>> {
-        let fits = |key: &Key| key.as_bytes().starts_with(prefix) && after.is_none_or(|after| key > after);
-        Ok(self.known.iter().filter(|(key, _)| fits(key)).take(limit).map(|(k, v)| (k.clone(), v.clone())).collect())
+        Ok(rows::below(&self.known, prefix, after, limit))
     }
 
     fn knows_nothing(&self) -> bool {
@@ -168,10 +173,15 @@ impl OpenAccounts {
 }
 
 impl Accounts for OpenAccounts {
-    fn attempt(&self, _: &str, secret: &[u8]) -> Result<()> {
+    fn check(&self, _: &str, secret: &[u8]) -> Result<()> {
         if self.barred.as_deref().is_some_and(|barred| barred.as_bytes() == secret) {
             return Err(Error::new(highwater::error::ErrorKind::Denied, "refused twice; resume ends it"));
         }
+        Ok(())
+    }
+
+    fn attempt(&self, account: &str, secret: &[u8], _: &Stop) -> Result<()> {
+        self.check(account, secret)?;
         self.say("attempt", secret);
         Ok(())
     }

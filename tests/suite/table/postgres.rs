@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use highwater::error::ErrorKind;
-use highwater::setting::{Secret, SourceName};
+use highwater::setting::{Interval, Secret, SourceName};
 use highwater::source::Source;
-use highwater::source::settings::{PostgresSettings, TableSettings, TlsSettings};
+use highwater::source::settings::{PostgresSettings, Settle, TableSettings, TlsSettings};
 use highwater::source::table::PostgresSource;
 
 use super::conformance::{Place, conformance_suite};
@@ -14,6 +14,30 @@ use crate::support::accounts::Unguarded;
 use crate::support::postgres::{Database, RUNTIME, Server, database};
 
 conformance_suite!(new_place());
+
+/// Views and queries have no row versions: the same rules with an overlap.
+mod overlap {
+    use super::{Overlapped, conformance_suite, new_place};
+    conformance_suite!(Overlapped(new_place()));
+}
+
+/// A database whose tables are read with an overlap.
+struct Overlapped(Database);
+
+impl Place for Overlapped {
+    fn run(&self, sql: &str) {
+        self.0.run(sql);
+    }
+
+    fn source(&self, table: &TableSettings) -> Box<dyn Source> {
+        let settle = Settle::Overlap(Interval::from_secs(60));
+        self.0.source(&TableSettings { settle, ..table.clone() })
+    }
+
+    fn fill(&self, first: u32, count: u32, tie: u32) {
+        self.0.fill(first, count, tie);
+    }
+}
 
 fn new_place() -> Database {
     let database = database();
@@ -40,6 +64,10 @@ impl Place for Database {
 
     fn source(&self, table: &TableSettings) -> Box<dyn Source> {
         source(&settings(&self.address("reader"), table))
+    }
+
+    fn is_by_version(&self) -> bool {
+        true
     }
 
     fn fill(&self, first: u32, count: u32, tie: u32) {
@@ -125,7 +153,8 @@ fn an_index_serves_pages_and_its_absence_is_said() {
     place.run("CREATE TABLE item (id INTEGER NOT NULL PRIMARY KEY, at INTEGER NOT NULL, name TEXT)");
     place.fill(1, 20_000, 1);
     place.run("ANALYZE item");
-    let settings = table("item", &["at"], &["id"]);
+    let settle = Settle::Overlap(Interval::from_secs(60));
+    let settings = TableSettings { settle, ..table("item", &["at"], &["id"]) };
     let lines = place.source(&settings).probe().expect("a probe").join("\n");
     assert!(lines.contains("no index serves the order (at, id)"), "{lines}");
     place.run("CREATE INDEX ON item (at); ANALYZE item");

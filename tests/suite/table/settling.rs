@@ -67,7 +67,7 @@ fn old_rows_are_not_read_again_once_they_are_settled() {
     place.run(
         "INSERT INTO item SELECT i, now() - interval '1 day' - i * interval '1 s', 'x' FROM generate_series(1, 2500) i",
     );
-    let mut bench = Bench::new(Place::source(&place, &table("item", &["at"], &["id"])));
+    let mut bench = Bench::new(Place::source(&place, &overlap(60)));
     assert_eq!(bench.poll().seen, 2_500);
     assert!(bench.ledger.known.len() < 100, "{} rows are remembered", bench.ledger.known.len());
     assert!(bench.poll().seen < 100);
@@ -83,7 +83,7 @@ fn a_row_from_the_future_does_not_hide_those_of_today() {
     for kind in ["timestamptz", "date", "timestamp"] {
         let place = place(kind);
         place.run("INSERT INTO item VALUES (1, '9999-12-31', 'for ever'), (2, now(), 'b')");
-        let mut bench = Bench::new(Place::source(&place, &table("item", &["at"], &["id"])));
+        let mut bench = Bench::new(Place::source(&place, &overlap(60)));
         assert_eq!(bench.told_by_a_poll(), ["1", "2"], "{kind}");
         for id in 3..6 {
             bench.wait(100);
@@ -113,8 +113,8 @@ fn a_wall_clock_that_is_set_forward_settles_nothing_early() {
 }
 
 /// Writers that hold their transactions open, roll back, update and delete, between polls, kills and restarts.
-struct Play {
-    place: Database,
+pub struct Play {
+    pub place: Database,
     sessions: Vec<Session>,
     random: fastrand::Rng,
     seconds: u64,
@@ -131,7 +131,7 @@ struct Session {
 }
 
 impl Play {
-    fn new(kind: &'static str, seed: u64) -> Self {
+    pub fn new(kind: &'static str, seed: u64) -> Self {
         let place = place(kind);
         let session = |_| Session { client: place.connect(), began: None, written: Vec::new() };
         let sessions = (0..5).map(session).collect();
@@ -185,7 +185,7 @@ impl Play {
     }
 
     /// Steps until every transaction has ended; none stays open for longer than 55 s.
-    fn run(&mut self, steps: u32, bench: &mut Bench, settings: &TableSettings) {
+    pub fn run(&mut self, steps: u32, bench: &mut Bench, settings: &TableSettings) {
         for _ in 0..steps {
             let pause = self.random.u64(0..8);
             self.seconds += pause;
@@ -218,7 +218,7 @@ impl Play {
     }
 
     /// Committed rows whose last version was never told.
-    fn lost(&self, bench: &Bench) -> usize {
+    pub fn lost(&self, bench: &Bench) -> usize {
         let told = |id: u32, version: u32| {
             let (id, version) = (id.to_string(), version.to_string());
             bench.ledger.told.iter().any(|told| told.key == id && told.row["name"] == version.as_str())

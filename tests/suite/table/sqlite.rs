@@ -258,3 +258,20 @@ fn a_locked_database_is_unavailable_and_the_next_poll_goes_on() {
     file.run("COMMIT");
     assert_eq!(bench.told_by_a_poll(), ["1"]);
 }
+
+#[test]
+fn a_local_time_beyond_the_clock_of_its_zone_does_not_carry_the_cursor() {
+    let place = File::new();
+    place.run("CREATE TABLE s (id INTEGER PRIMARY KEY, at TEXT)");
+    // Eleven hours behind UTC: in the database's own terms all of this is long past.
+    let now = jiff::Timestamp::now().to_zoned(jiff::tz::TimeZone::get("Pacific/Pago_Pago").expect("a zone"));
+    let hours = |hours: i64| now.checked_add(jiff::Span::new().hours(hours)).expect("a time");
+    let text = |at: jiff::Zoned| at.strftime("%Y-%m-%dT%H:%M:%S").to_string();
+    place.run(&format!("INSERT INTO s VALUES (1, '{}'), (2, '{}')", text(hours(-3)), text(hours(5))));
+    let settings =
+        TableSettings { watermark_timezone: Some("Pacific/Pago_Pago".into()), ..table("s", &["at"], &["id"]) };
+    let mut bench = Bench::new(place.source(&settings));
+    assert_eq!(bench.told_by_a_poll(), ["1", "2"]);
+    place.run(&format!("INSERT INTO s VALUES (3, '{}')", text(hours(-1))));
+    assert_eq!(bench.told_by_a_poll(), ["3"]);
+}

@@ -9,7 +9,10 @@ use super::reply::Reply;
 use super::session::Session;
 use super::site::Site;
 use crate::error::{Error, ErrorKind, Result};
-use crate::source::directory::place::{Renamed, Shape, split};
+use crate::source::directory::place::{Renamed, Shape, join, split};
+
+/// The name of a file that is nowhere.
+const NOWHERE: &[u8] = b"highwater-no-such-file";
 
 impl Site {
     /// Renames without overwriting. RNTO overwrites on most servers, so the target is looked at first; what another
@@ -47,7 +50,8 @@ impl Site {
         if !reply.is_half() {
             return match self.look_with(session, from)? {
                 None => Ok(Renamed::Missing),
-                Some(_) => self.not_renamed(doing(), &reply),
+                Some(_) if self.renames_nothing(session, from, &reply)? => Ok(Renamed::Forbidden(reply.quoted())),
+                Some(_) => Err(refusal::refused(doing(), &reply)),
             };
         }
         let written = self.written(session, to)?;
@@ -61,16 +65,31 @@ impl Site {
         // Servers on Windows refuse to overwrite: somebody was faster.
         match self.look_with(session, to)? {
             Some(_) => Ok(Renamed::Taken),
-            None => self.not_renamed(doing(), &reply),
+            None if refusal::is_unknown(&reply) && !self.has_renamed() => Ok(Renamed::Forbidden(reply.quoted())),
+            // 553 is about the new name (RFC 959 section 4.2.1); 550 may be about either, or about RNTO.
+            None if refusal::denies(&reply) && (reply.code == 553 || !self.has_renamed()) => {
+                Ok(Renamed::Refused(reply.quoted()))
+            }
+            None => Err(refusal::refused(doing(), &reply)),
         }
     }
 
-    /// A refusal is one of this file alone where the server has renamed another.
-    fn not_renamed(&self, doing: String, reply: &Reply) -> Result<Renamed> {
-        if refusal::forbids(reply) && !self.server.learned.renames.load(Ordering::Relaxed) {
-            return Ok(Renamed::Forbidden(reply.quoted()));
+    fn has_renamed(&self) -> bool {
+        self.server.learned.renames.load(Ordering::Relaxed)
+    }
+
+    /// Whether a refused RNFR is one of the command and not of the file. Codes 500, 502 and 504 are about commands (RFC 959
+    /// section 4.2.1). 550 is about files, but servers where renames are forbidden say it too: of any file, be it there or not.
+    fn renames_nothing(&self, session: &mut Session, from: &[u8], reply: &Reply) -> Result<bool> {
+        if self.has_renamed() {
+            return Ok(false);
         }
-        Err(refusal::refused(doing, reply))
+        if !refusal::denies(reply) {
+            return Ok(refusal::is_unknown(reply));
+        }
+        let written = self.written(session, &join(split(from).0, NOWHERE))?;
+        let of_nothing = session.ask("RNFR", &written)?;
+        Ok(refusal::denies(&of_nothing) && !refusal::is_absent(&of_nothing))
     }
 
     /// Removes a file; one that is not there is no error.

@@ -3,7 +3,8 @@
 //! [`wire`] is a socket with deadlines, [`dial`] connects it, [`reply`] and [`control`] are the control connection,
 //! [`data`] the other one. [`server`] opens a [`session`], the [`pool`] keeps them, and [`site`] is the folder on the
 //! server: its [`listing`], the [`sight`] of one path, the [`fetch`] of a file and the [`change`] of it. [`directory`] makes a
-//! [`crate::source::directory::place::Directory`] of it, [`source`] a source. [`doctor`] says what of all this a server can do.
+//! [`crate::source::directory::place::Directory`] of it, [`source`] a source. [`doctor`] says what of all this a server can do, and tries
+//! it on [`scratch`] files where that is asked for.
 //!
 //! Everything blocks, on threads of the poll; what the protocol leaves in doubt counts as failed.
 
@@ -20,6 +21,7 @@ pub mod names;
 pub mod pool;
 pub mod refusal;
 pub mod reply;
+pub mod scratch;
 pub mod server;
 pub mod session;
 pub mod sight;

@@ -42,6 +42,8 @@ struct State {
     open: usize,
     /// Those that nobody uses, the one used last at the end, with the pool they belong to.
     idle: Vec<(u64, Session)>,
+    /// How many sessions each pool uses right now.
+    leased: BTreeMap<u64, usize>,
     /// The most sessions each pool wants.
     wanted: BTreeMap<u64, usize>,
     /// How many the server allowed when it refused one more, and until when that is believed.
@@ -53,6 +55,16 @@ impl State {
         self.crowded = self.crowded.filter(|(_, until)| Instant::now() < *until);
         let wanted = self.wanted.values().min().copied().unwrap_or(1);
         self.crowded.map_or(wanted, |(allowed, _)| allowed.min(wanted)).max(1)
+    }
+
+    fn is_used_by_others(&self, owner: u64) -> bool {
+        self.leased.iter().any(|(other, count)| *other != owner && *count > 0)
+    }
+
+    fn returned(&mut self, owner: u64) {
+        if let Some(count) = self.leased.get_mut(&owner) {
+            *count = count.saturating_sub(1);
+        }
     }
 }
 
@@ -79,13 +91,15 @@ impl Pool {
         Arc::new(Self { server, host, owner })
     }
 
-    /// A session of ours, or a new one.
+    /// A session of ours, or a new one. While other sources use them all this waits, however long that takes: their
+    /// transfers have deadlines of their own.
     ///
     /// # Errors
-    /// None could be opened, or none was free for longer than the server may be silent.
+    /// None could be opened, the stop was raised, or we use them all ourselves for longer than the server may be silent.
     pub fn lease(self: &Arc<Self>, stop: &Stop) -> Result<Lease> {
         let timeout = &self.server.settings.server.timeout;
-        let until = Instant::now() + timeout.idle.duration() + timeout.reply.duration();
+        let patience = timeout.idle.duration() + timeout.reply.duration();
+        let mut until = Instant::now() + patience;
         let mut state = self.state();
         loop {
             if let Some(at) = state.idle.iter().rposition(|(owner, _)| *owner == self.owner) {
@@ -93,7 +107,7 @@ impl Pool {
                 drop(state);
                 session.control.set_stop(stop);
                 if lives(&mut session) {
-                    return Ok(Lease { session: Some(session), pool: Arc::clone(self), is_new: false });
+                    return Ok(self.leased(session, false));
                 }
                 state = self.closed();
                 continue;
@@ -103,7 +117,7 @@ impl Pool {
                 state.open += 1;
                 drop(state);
                 match self.server.open(stop) {
-                    Ok(session) => return Ok(Lease { session: Some(session), pool: Arc::clone(self), is_new: true }),
+                    Ok(session) => return Ok(self.leased(session, true)),
                     Err(error) => {
                         state = self.closed();
                         if error.kind() != ErrorKind::Unavailable || state.open == 0 {
@@ -124,8 +138,9 @@ impl Pool {
                 state = self.closed();
                 continue;
             }
-            if stop.is_raised() {
-                return Err(Error::new(ErrorKind::Stopped, "asked to stop while waiting for a free connection"));
+            stop.check().map_err(|error| error.while_doing("wait for a free connection"))?;
+            if state.is_used_by_others(self.owner) {
+                until = Instant::now() + patience;
             }
             if Instant::now() >= until {
                 let fact = format!("all connections to {} are in use (connections = {limit})", self.server.place());
@@ -133,6 +148,11 @@ impl Pool {
             }
             state = self.host.freed.wait_timeout(state, LOOK_EVERY).expect("no holder of a host panics").0;
         }
+    }
+
+    fn leased(self: &Arc<Self>, session: Session, is_new: bool) -> Lease {
+        *self.state().leased.entry(self.owner).or_default() += 1;
+        Lease { session: Some(session), pool: Arc::clone(self), is_new }
     }
 
     /// Closes sessions that were not used since `moment`: servers count idle ones too.
@@ -172,6 +192,7 @@ impl Drop for Pool {
         self.trim(Instant::now() + LOOK_EVERY);
         let mut state = self.state();
         state.wanted.remove(&self.owner);
+        state.leased.remove(&self.owner);
         self.host.freed.notify_all();
     }
 }
@@ -220,6 +241,7 @@ impl DerefMut for Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         let Some(mut session) = self.session.take() else { return };
+        self.pool.state().returned(self.pool.owner);
         if session.is_usable() {
             session.idle_since = Instant::now();
             self.pool.state().idle.push((self.pool.owner, session));

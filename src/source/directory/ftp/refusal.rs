@@ -103,9 +103,14 @@ pub fn is_absent(reply: &Reply) -> bool {
     reply.code >= 500 && reply.says(ABSENT) && !reply.says(FORBIDDEN)
 }
 
-/// Whether a refusal says that the command is unknown or may not be used, now and later.
-pub fn forbids(reply: &Reply) -> bool {
-    matches!(reply.code, 500 | 502 | 504) || matches!(reply.code, 550 | 553) && reply.says(FORBIDDEN)
+/// Whether a refusal says that the server does not have the command (RFC 959 section 4.2.1).
+pub fn is_unknown(reply: &Reply) -> bool {
+    matches!(reply.code, 500 | 502 | 504)
+}
+
+/// Whether a refusal says that something may not be done: to this file, under this name, or to any.
+pub fn denies(reply: &Reply) -> bool {
+    matches!(reply.code, 550 | 553) && reply.says(FORBIDDEN)
 }
 
 /// A command that was refused while `doing` something.
@@ -144,9 +149,9 @@ mod tests {
             "530 Sorry, the maximum number of clients (3) for this user are already connected."
         )));
         assert!(!is_crowded(&reply("530 Login incorrect.")));
-        assert!(forbids(&reply("550 RNFR denied")) && forbids(&reply("502 Command not implemented.")));
+        assert!(denies(&reply("550 RNFR denied")) && is_unknown(&reply("502 Command not implemented.")));
         for once in ["450 busy", "550 The file is being used by another process", "530 Permission denied"] {
-            assert!(!forbids(&reply(once)), "{once}");
+            assert!(!denies(&reply(once)) && !is_unknown(&reply(once)), "{once}");
         }
     }
 

@@ -1,9 +1,8 @@
 //! The server of one source: how a session with it is opened, and what was learned about it. Passwords are sent only
 //! after `Accounts` allowed the attempt. How many sessions there may be is the pool's affair.
 
-use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, AtomicU8, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 
 use rustls::ClientConfig;
 use rustls::client::Resumption;
@@ -21,12 +20,10 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::net::tls;
 use crate::source::Accounts;
 use crate::source::settings::{FtpMode, FtpSecurity, FtpSettings, Names};
+use crate::source::turn::Turn;
 
 /// TLS sessions that one control connection remembers, for its data connections.
 const TLS_SESSIONS_MAX: usize = 8;
-
-/// Accounts that are being logged in with.
-static TURNS: Mutex<BTreeMap<String, Arc<Mutex<()>>>> = Mutex::new(BTreeMap::new());
 
 /// A server, as one source sees it.
 #[derive(Debug)]
@@ -132,10 +129,15 @@ impl Server {
         };
         let first = self.learned.secret.load(Ordering::Relaxed).min(secrets.len().saturating_sub(1));
         let order = (0..secrets.len()).map(|n| (n + first) % secrets.len());
-        let mut refused: Option<Error> = None;
+        let (mut held, mut refused) = (None, None);
         for number in order {
-            // A held secret must not keep the other one from being tried; it is never sent.
-            match self.open_with(Some(secrets[number].as_str()), stop) {
+            let secret = secrets[number].as_str();
+            // A held secret must not keep the other one from being tried. Where all are held nobody is even called.
+            if let Err(error) = self.accounts.check(&self.account(), secret.as_bytes()) {
+                held = Some(error);
+                continue;
+            }
+            match self.open_with(Some(secret), stop) {
                 Ok(session) => {
                     self.learned.secret.store(number, Ordering::Relaxed);
                     return Ok(session);
@@ -144,7 +146,7 @@ impl Server {
                 Err(Opening::Failed(error)) => return Err(error),
             }
         }
-        match refused {
+        match refused.or(held) {
             Some(error) => Err(error),
             None => self.open_with(None, stop).map_err(|(Opening::Refused(error) | Opening::Failed(error))| error),
         }
@@ -169,7 +171,7 @@ impl Server {
             }
             control.begin_tls(Arc::clone(config), name.clone(), limit)?;
         }
-        self.log_in(&mut control, secret)?;
+        self.log_in(&mut control, secret, stop)?;
         Ok(self.prepare(control, greeting, tls)?)
     }
 
@@ -200,7 +202,7 @@ impl Server {
         }
     }
 
-    fn log_in(&self, control: &mut Control, secret: Option<&str>) -> Result<(), Opening> {
+    fn log_in(&self, control: &mut Control, secret: Option<&str>, stop: &Stop) -> Result<(), Opening> {
         let (user, place) = (&self.settings.server.user, self.place());
         let name = to_wire(self.settings.names, user.as_bytes())?;
         let reply = control.command(&[b"USER ", name.as_ref()].concat())?;
@@ -218,7 +220,7 @@ impl Server {
             return Err(refusal::refused(fact, &reply).into());
         }
         let reply = match secret {
-            Some(secret) => self.judged(control, secret)?,
+            Some(secret) => self.judged(control, secret, stop)?,
             // RFC 1635: guests name themselves.
             None if user == "anonymous" || user == "ftp" => control.command(b"PASS highwater@")?,
             None => {
@@ -238,12 +240,13 @@ impl Server {
     }
 
     /// Sends a password and returns the reply in which the server judged it, good or bad.
-    fn judged(&self, control: &mut Control, secret: &str) -> Result<Reply, Opening> {
+    fn judged(&self, control: &mut Control, secret: &str, stop: &Stop) -> Result<Reply, Opening> {
         let account = self.account();
-        // One at a time: attempts that are under way count as refused, and a good password must not be held by them.
-        let turn = turn_of(&account);
-        let _turn = turn.lock().expect("nobody panics while a password is judged");
-        self.accounts.attempt(&account, secret.as_bytes()).map_err(Opening::Refused)?;
+        let _turn = Turn::take(&account, stop)?;
+        self.accounts.attempt(&account, secret.as_bytes(), stop).map_err(|error| match error.kind() {
+            ErrorKind::Denied => Opening::Refused(error),
+            _ => Opening::Failed(error),
+        })?;
         let unanswered = |error: Error| {
             self.accounts.unanswered(&account, secret.as_bytes());
             Opening::Failed(error)
@@ -254,15 +257,16 @@ impl Server {
             unanswered(Error::new(ErrorKind::Config, rule))
         })?;
         let reply = control.command(&[b"PASS ", encoded.as_ref()].concat()).map_err(unanswered)?;
-        if reply.is_done() {
+        // With 332 the password is right, and the server wants something besides (RFC 959 section 5.4).
+        if reply.is_done() || reply.code == 332 {
             self.accounts.accepted(&account, secret.as_bytes());
         } else if refusal::is_crowded(&reply) {
             return Err(unanswered(refusal::ended(&self.place(), &reply)));
         } else if refusal::wants_tls(&reply) {
             return Err(unanswered(refusal::demands_tls(&self.place(), &reply)));
-        } else if reply.code < 500 && !matches!(reply.code, 332 | 430) {
+        } else if reply.code < 500 && reply.code != 430 {
             return Err(unanswered(refusal::refused(format!("log in to {}", self.place()), &reply)));
-        } else if reply.code != 332 {
+        } else {
             self.accounts.refused(&account, secret.as_bytes());
         }
         Ok(reply)
@@ -301,13 +305,6 @@ impl Server {
         }
         Ok(Session::new(control, features, greeting, tls))
     }
-}
-
-/// Whose turn it is to log in with an account.
-fn turn_of(account: &str) -> Arc<Mutex<()>> {
-    let mut turns = TURNS.lock().expect("nobody panics while a turn is looked up");
-    turns.retain(|_, turn| Arc::strong_count(turn) > 1);
-    Arc::clone(turns.entry(account.to_owned()).or_default())
 }
 
 /// Why a session could not be opened.

@@ -4,15 +4,15 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::directory::FtpDirectory;
-use super::doctor;
+use super::{doctor, scratch};
 use crate::change::{Key, Nature};
 use crate::clock::{Clock, Stop, SystemClock};
 use crate::error::Result;
 use crate::setting::{ByteCount, SourceName};
 use crate::source::directory::place::{Directory, Listing, Shape};
 use crate::source::directory::tracker::Tracker;
-use crate::source::settings::{FtpSecurity, FtpSettings};
-use crate::source::{Accounts, Acted, ActionOrder, Binding, Finding, Ledger, Look, Looked, Source};
+use crate::source::settings::{AfterAction, FtpSecurity, FtpSettings};
+use crate::source::{Accounts, Acted, ActionOrder, Binding, Finding, Ledger, Look, Looked, Source, Verdict};
 
 /// A folder on an FTP or FTPS server as a source.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub struct FtpSource {
     directory: FtpDirectory,
     tracker: Tracker,
     location: String,
+    /// Whether files are renamed or deleted there.
+    writes: bool,
 }
 
 impl FtpSource {
@@ -33,7 +35,10 @@ impl FtpSource {
         max_size: Option<ByteCount>,
         accounts: Arc<dyn Accounts>,
     ) -> Result<Self> {
+        let takes = |action: &AfterAction| *action != AfterAction::Keep;
+        let (delivered, dead) = (&settings.directory.on_delivered, &settings.directory.on_dead);
         Ok(Self {
+            writes: takes(delivered) || takes(dead) || settings.claim.is_some(),
             directory: FtpDirectory::new(settings, accounts)?,
             tracker: Tracker::new(name, &settings.directory, max_size)?.claiming(settings.claim.as_ref())?,
             location: location(settings),
@@ -107,7 +112,14 @@ impl Source for FtpSource {
 
     fn examine(&mut self) -> Result<Vec<Finding>> {
         self.begin();
-        doctor::examine(&mut self.directory)
+        let mut findings = doctor::examine(&mut self.directory)?;
+        if self.writes {
+            findings.extend(scratch::examine(self.directory.site())?);
+        } else {
+            let why = "not tried: nothing is moved or deleted here, so no scratch file is written";
+            findings.push(Finding::new("rename", Verdict::Note, why));
+        }
+        Ok(findings)
     }
 
     fn act(&mut self, order: &ActionOrder) -> Result<Acted> {

@@ -145,6 +145,9 @@ fn try_scratch(folder: &SftpFolder, session: &Session, [a, b]: &[Vec<u8>; 2]) ->
             Verdict::Problem,
             "a rename replaces what is there: we look first, and a file that comes in between is lost",
         ),
+        Reply::Status(status) if matches!(status.code, Status::PERMISSION_DENIED | Status::UNSUPPORTED) => {
+            Finding::new("rename-over", Verdict::Note, "not known: the rename was not permitted at all")
+        }
         _ => Finding::new("rename-over", Verdict::Works, "a rename over a file is refused, as it must be"),
     });
     if session.has("posix-rename@openssh.com") && folder.look(a)?.is_some() {
@@ -155,8 +158,13 @@ fn try_scratch(folder: &SftpFolder, session: &Session, [a, b]: &[Vec<u8>; 2]) ->
     }
     let (from, to) = if folder.look(a)?.is_some() { (a, b) } else { (b, a) };
     folder.remove(to)?;
-    let renamed = folder.rename_new(from, to)?;
-    let verdict = if renamed == Renamed::Done { Verdict::Works } else { Verdict::Problem };
-    found.push(Finding::new("rename", verdict, format!("to a new name: {renamed:?}")));
+    found.push(match folder.rename_new(from, to)? {
+        Renamed::Done => Finding::new("rename", Verdict::Works, "to a new name"),
+        Renamed::Forbidden(why) => {
+            let fact = "move and claim can't work here, and \"delete\" also takes what is written at that very moment";
+            Finding::new("rename", Verdict::Problem, format!("the server carries out no renames: {why}; {fact}"))
+        }
+        renamed => Finding::new("rename", Verdict::Problem, format!("to a new name: {renamed:?}")),
+    });
     Ok(found)
 }

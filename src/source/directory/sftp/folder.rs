@@ -1,5 +1,7 @@
 //! A folder on an SFTP server, as a [`Directory`]. Connections are the pool's; what a listing or a file takes is in those.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use crate::change::key::shown;
 use crate::clock::Stop;
 use crate::error::{Error, ErrorKind, Result};
@@ -23,12 +25,20 @@ pub struct SftpFolder {
     root: Option<Vec<u8>>,
     /// Ends what is under way.
     stop: Stop,
+    /// Whether a rename was ever carried out here.
+    renames: AtomicBool,
 }
 
 impl SftpFolder {
     /// The folder at `path`. Nothing is connected yet.
     pub fn new(server: SftpServer, path: &str) -> Self {
-        Self { pool: Pool::new(server), path: path.to_owned(), root: None, stop: Stop::new() }
+        Self {
+            pool: Pool::new(server),
+            path: path.to_owned(),
+            root: None,
+            stop: Stop::new(),
+            renames: AtomicBool::new(false),
+        }
     }
 
     /// What ends this poll's work early.
@@ -135,7 +145,12 @@ impl SftpFolder {
         if status.code == Status::FAILURE && split(from).0 != split(to).0 {
             return Ok(Renamed::OtherDisk);
         }
-        Err(of_status(doing, status))
+        let forbids = matches!(status.code, Status::PERMISSION_DENIED | Status::UNSUPPORTED);
+        let error = of_status(doing, status);
+        if forbids && !self.renames.load(Ordering::Relaxed) {
+            return Ok(Renamed::Forbidden(error.to_string()));
+        }
+        Err(error)
     }
 }
 
@@ -214,7 +229,10 @@ impl Directory for SftpFolder {
         let lease = self.pool.lease(&self.stop)?;
         let session = lease.session();
         match session.try_do(&self.stop, &doing, Request::rename(&from, &to))? {
-            None => Ok(Renamed::Done),
+            None => {
+                self.renames.store(true, Ordering::Relaxed);
+                Ok(Renamed::Done)
+            }
             Some(status) => self.why_not(session, &doing, &from, &to, &status),
         }
     }

@@ -7,6 +7,7 @@ use russh::keys::ssh_key::certificate::CertType;
 use russh::keys::{HashAlg, PublicKey, PublicKeyBase64, PublicKeyOrCertificate};
 
 use super::known_hosts::{self, Line, Marker};
+use crate::change::key::shown;
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::settings::HostKey;
 
@@ -53,8 +54,8 @@ impl Trust {
     ///
     /// # Errors
     /// `Denied` with the fingerprint that was seen and the remedy.
-    pub fn check(&self, lines: &[Line], shown: &PublicKeyOrCertificate, now_s: i64) -> Result<Shown> {
-        let key = shown.public_key();
+    pub fn check(&self, lines: &[Line], seen: &PublicKeyOrCertificate, now_s: i64) -> Result<Shown> {
+        let key = seen.public_key();
         let words = Shown::of(&key);
         let blob = key.public_key_bytes();
         if let Some(line) = lines.iter().find(|line| line.marker == Marker::Revoked && line.blob == blob) {
@@ -66,7 +67,7 @@ impl Trust {
                 false => Err(self.not_pinned(&words, pinned)),
             };
         }
-        if let PublicKeyOrCertificate::Certificate(certificate) = shown {
+        if let PublicKeyOrCertificate::Certificate(certificate) = seen {
             return self.check_certificate(lines, certificate, now_s).map(|()| words);
         }
         let own: Vec<&Line> = lines.iter().filter(|line| line.marker == Marker::Key).collect();
@@ -90,28 +91,32 @@ impl Trust {
         let words = Shown::of(&authority);
         let blob = authority.public_key_bytes();
         let says = |marker| lines.iter().any(|line| line.marker == marker && line.blob == blob);
+        let fingerprint = authority.fingerprint(HashAlg::Sha256);
+        let now = u64::try_from(now_s).unwrap_or_default();
+        // One without names would be good for every host of the authority; OpenSSH's ssh-keygen warns of it.
+        let names = certificate.valid_principals();
         let wrong = if says(Marker::Revoked) {
-            Some("its authority is revoked")
+            "its authority is revoked".to_owned()
         } else if !says(Marker::Authority) {
-            Some("no @cert-authority line has its authority")
+            "no @cert-authority line has its authority".to_owned()
         } else if certificate.cert_type() != CertType::Host {
-            Some("it is not for a host")
-        } else if !certificate.valid_principals().iter().any(|name| name.eq_ignore_ascii_case(&self.host)) {
-            Some("it is for another host")
+            "it is not for a host".to_owned()
+        } else if !names.iter().any(|name| name.eq_ignore_ascii_case(&self.host)) {
+            let names = shown(names.join(", ").as_bytes());
+            format!("it is for other hosts ({names}) than {}; ask for one with this name", self.host)
         } else if !certificate.critical_options().is_empty() {
-            Some("it demands what is not understood")
+            "it demands what is not understood".to_owned()
+        } else if now < certificate.valid_after() {
+            "it is not valid yet; check the clocks".to_owned()
+        } else if now >= certificate.valid_before() {
+            "it has expired; its operator must have a new one signed".to_owned()
+        } else if certificate.validate_at(now, [&fingerprint]).is_err() {
+            "its signature is wrong".to_owned()
         } else {
-            let fingerprint = authority.fingerprint(HashAlg::Sha256);
-            let now = u64::try_from(now_s).unwrap_or_default();
-            certificate.validate_at(now, [&fingerprint]).is_err().then_some("it has expired, or its signature is wrong")
+            return Ok(());
         };
-        match wrong {
-            None => Ok(()),
-            Some(why) => {
-                let authority = words.fingerprint;
-                Err(self.refusal(format!("it shows a certificate of the authority {authority}, and {why}")))
-            }
-        }
+        let authority = words.fingerprint;
+        Err(self.refusal(format!("it shows a certificate of the authority {authority}, and {wrong}")))
     }
 
     fn refusal(&self, why: String) -> Error {

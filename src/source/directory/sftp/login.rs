@@ -1,26 +1,21 @@
-//! Logs in: keys first, then the agent's, then the password, as the server lets us. A password is only sent when the
-//! accounts' ledger allows another attempt: partners lock accounts.
+//! Logs in: keys first, then the agent's, then the password, as the server lets us. Each is only shown when the accounts'
+//! ledger allows another attempt: partners lock accounts.
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use russh::client::{AuthResult, Handle, KeyboardInteractiveAuthResponse as Asked};
-use russh::keys::agent::AgentIdentity;
-use russh::keys::agent::client::AgentClient;
 use russh::keys::{HashAlg, PrivateKey, PrivateKeyWithHashAlg};
 use russh::{MethodKind, MethodSet};
 
+use super::account::Account;
+use super::credential::{Agent, Credentials, FileKey};
 use super::failure::of_ssh;
 use super::gate::{Ended, Gate, Notes};
-use super::identity;
-use super::server::Account;
 use super::waiting::within;
 use crate::clock::Stop;
 use crate::error::{Error, ErrorKind, Result};
-use crate::source::settings::Identity;
-
-/// Keys of an agent that are shown: servers end the connection after six refusals or so.
-const AGENT_KEYS_MAX: usize = 5;
+use crate::source::AUTH_REFUSED;
 
 /// Rounds of questions that are answered.
 const ROUNDS_MAX: usize = 10;
@@ -46,13 +41,23 @@ struct State {
     open: Vec<MethodKind>,
     /// What was tried, for the message.
     tried: Vec<String>,
+    /// Secrets that were not shown because they are held, and the last one's text.
+    held: Vec<Vec<u8>>,
+    hold: Option<Error>,
+    /// Whether the server refused something.
+    refused: bool,
     /// Why something could not even be tried; the last one counts.
     trouble: Option<Error>,
 }
 
 /// What came of showing the server something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Step {
+    /// We are in.
     In,
+    /// The server believes it and wants something besides.
+    More,
+    /// The server does not believe it.
     Refused,
 }
 
@@ -60,44 +65,56 @@ impl Login<'_> {
     /// Logs in. Returns the ways the server offered at first, for `doctor`.
     ///
     /// # Errors
-    /// `Denied` with what was tried when the server refused everything, or a password was refused too often before.
-    pub async fn run(mut self) -> Result<Vec<&'static str>> {
-        let mut state = State::default();
+    /// `Denied` with what was tried when the server refused everything, or what it wants was refused too often before.
+    pub async fn run(mut self, credentials: Credentials) -> Result<Vec<&'static str>> {
+        let digest = credentials.digest();
+        let mut state = State { trouble: credentials.trouble, ..State::default() };
         let first = self.ask("none", |ssh, user| Box::pin(ssh.authenticate_none(user))).await?;
         let offered = match &first {
             AuthResult::Success => return Ok(vec!["none"]),
             AuthResult::Failure { remaining_methods, .. } => remaining_methods.iter().map(<&str>::from).collect(),
         };
         self.settle(first, &mut state)?;
-        if self.keys(&mut state).await? || self.agent(&mut state).await? || self.passwords(&mut state).await? {
+        for key in &credentials.keys {
+            if self.key(key, &mut state).await? == Some(Step::In) {
+                return Ok(offered);
+            }
+        }
+        if let Some(agent) = credentials.agent
+            && self.agent(agent, &mut state).await?
+        {
             return Ok(offered);
+        }
+        if self.passwords(&credentials.passwords, &mut state).await? {
+            return Ok(offered);
+        }
+        if !state.refused && !state.held.is_empty() {
+            self.account.stuck(digest, &state.held);
         }
         Err(self.refused(state, &offered))
     }
 
-    async fn keys(&mut self, state: &mut State) -> Result<bool> {
-        for identity in &self.account.identity {
-            let Identity::File(path) = identity else { continue };
-            let key = match identity::load(path, self.account.passphrase.as_ref()) {
-                Ok(key) => key,
-                Err(error) => {
-                    state.trouble = Some(error);
-                    continue;
-                }
-            };
-            for hash in self.hashes(&key).await? {
-                if !state.open.contains(&MethodKind::PublicKey) {
-                    return Ok(false);
-                }
-                let signing = PrivateKeyWithHashAlg::new(Arc::clone(&key), hash);
-                state.tried.push(format!("key {} ({})", path.display(), signing.algorithm()));
-                let done = self.ask("key", |ssh, user| Box::pin(ssh.authenticate_publickey(user, signing))).await?;
-                if let Step::In = self.settle(done, state)? {
-                    return Ok(true);
-                }
+    /// Shows the key of a file, in every way in which it can sign; `None` when it can't be shown.
+    async fn key(&mut self, file: &FileKey, state: &mut State) -> Result<Option<Step>> {
+        if !state.open.contains(&MethodKind::PublicKey) {
+            return Ok(None);
+        }
+        let (hashes, secret) = (self.hashes(&file.key).await?, file.secret());
+        if hashes.is_empty() || !self.may_show(&secret, state)? {
+            return Ok(None);
+        }
+        let mut done = Err(Error::internal("a key that can sign in no way"));
+        for hash in hashes {
+            let signing = PrivateKeyWithHashAlg::new(Arc::clone(&file.key), hash);
+            state.tried.push(format!("key {} ({})", file.path.display(), signing.algorithm()));
+            done = self.ask("key", |ssh, user| Box::pin(ssh.authenticate_publickey(user, signing))).await;
+            match &done {
+                Ok(AuthResult::Failure { remaining_methods, partial_success: false })
+                    if remaining_methods.contains(&MethodKind::PublicKey) => {}
+                _ => break,
             }
         }
-        Ok(false)
+        self.judge(&secret, done, state).map(Some)
     }
 
     /// How an RSA key may sign: as the server says, else with the stronger first; with SHA-1 only where that was asked for.
@@ -118,99 +135,92 @@ impl Login<'_> {
         Ok(hashes)
     }
 
-    async fn agent(&mut self, state: &mut State) -> Result<bool> {
-        if !self.account.identity.contains(&Identity::Agent) || !state.open.contains(&MethodKind::PublicKey) {
+    /// Shows the agent's keys, which count together: until the server asks for a signature none of them was tried.
+    async fn agent(&mut self, mut agent: Agent, state: &mut State) -> Result<bool> {
+        let secret = agent.secret();
+        if !state.open.contains(&MethodKind::PublicKey) || !self.may_show(&secret, state)? {
             return Ok(false);
         }
-        let listed = async {
-            let mut agent = AgentClient::connect_env().await?;
-            let keys = agent.request_identities().await?;
-            Ok::<_, russh::keys::Error>((agent, keys))
-        };
-        let listed = within(self.stop, self.span, "ask the SSH agent", async { Ok(listed.await) }).await?;
-        let (mut agent, keys) = match listed {
-            Ok(found) => found,
-            Err(error) => {
-                let rule = "identity = \"agent\": start ssh-agent, ssh-add the key, and export SSH_AUTH_SOCK";
-                state.trouble = Some(Error::new(ErrorKind::Config, rule).because(error));
-                return Ok(false);
-            }
-        };
-        for identity in keys.into_iter().take(AGENT_KEYS_MAX) {
-            let AgentIdentity::PublicKey { key, comment } = identity else { continue };
-            let hash = match key.algorithm().is_rsa() {
-                true => Some(HashAlg::Sha512),
-                false => None,
-            };
-            if !state.open.contains(&MethodKind::PublicKey) {
-                return Ok(false);
-            }
+        let mut last = None;
+        for (key, comment) in &agent.keys {
+            let hash = key.algorithm().is_rsa().then_some(HashAlg::Sha512);
             state.tried.push(format!("the agent's key {}", crate::change::key::shown(comment.as_bytes())));
-            let user = self.account.user.clone();
-            let doing = self.doing("log in");
-            let asked = async { Ok(self.ssh.authenticate_publickey_with(user, key, hash, &mut agent).await) };
-            match within(self.stop, self.span, &doing, asked).await? {
-                Ok(done) => {
-                    if let Step::In = self.settle(done, state)? {
-                        return Ok(true);
-                    }
+            let (user, doing) = (self.account.user.clone(), self.doing("log in"));
+            let asked =
+                async { Ok(self.ssh.authenticate_publickey_with(user, key.clone(), hash, &mut agent.client).await) };
+            let done = match within(self.stop, self.span, &doing, asked).await {
+                Ok(Err(error)) => {
+                    // The server knows the key; the agent did not sign.
+                    state.trouble = Some(Error::new(ErrorKind::Config, "use the SSH agent").because(error));
+                    continue;
                 }
-                Err(error) => state.trouble = Some(Error::new(ErrorKind::Config, "use the SSH agent").because(error)),
+                Ok(Ok(done)) => Ok(done),
+                Err(error) => Err(error),
+            };
+            let goes_on = matches!(&done, Ok(AuthResult::Failure { remaining_methods, partial_success: false })
+                if remaining_methods.contains(&MethodKind::PublicKey));
+            last = Some(done);
+            if !goes_on {
+                break;
+            }
+        }
+        match last {
+            Some(done) => Ok(self.judge(&secret, done, state)? == Step::In),
+            None => {
+                self.account.unanswered(&secret);
+                Ok(false)
+            }
+        }
+    }
+
+    async fn passwords(&mut self, passwords: &[String], state: &mut State) -> Result<bool> {
+        let ways = [MethodKind::Password, MethodKind::KeyboardInteractive];
+        let Some(way) = ways.into_iter().find(|way| state.open.contains(way)) else { return Ok(false) };
+        for password in passwords {
+            if !state.open.contains(&way) {
+                return Ok(false);
+            }
+            if !self.may_show(password.as_bytes(), state)? {
+                continue;
+            }
+            state.tried.push(<&str>::from(&way).to_owned());
+            let done = match way {
+                MethodKind::Password => self.password(password).await,
+                _ => self.questions(password, state).await,
+            };
+            match self.judge(password.as_bytes(), done, state)? {
+                Step::In => return Ok(true),
+                // Another password would not help.
+                Step::More => break,
+                Step::Refused => {}
             }
         }
         Ok(false)
     }
 
-    async fn passwords(&mut self, state: &mut State) -> Result<bool> {
-        let Some(secret) = &self.account.password else { return Ok(false) };
-        let way =
-            [MethodKind::Password, MethodKind::KeyboardInteractive].into_iter().find(|way| state.open.contains(way));
-        let Some(way) = way else { return Ok(false) };
-        let mut passwords = secret.reveal_all()?;
-        self.account.good_first(&mut passwords);
-        for password in passwords {
-            if !state.open.contains(&way) {
-                return Ok(false);
-            }
-            let (name, accounts) = (&self.account.name, &self.account.accounts);
-            if let Err(error) = accounts.attempt(name, password.as_bytes()) {
-                state.trouble = Some(error);
-                continue;
-            }
-            state.tried.push(<&str>::from(&way).to_owned());
-            let asked = match way {
-                MethodKind::Password => self.password(&password).await,
-                _ => self.questions(&password, state).await,
-            };
-            let done = match asked {
-                Ok(done) => done,
-                Err(error) => {
-                    accounts.unanswered(name, password.as_bytes());
-                    return Err(error);
-                }
-            };
-            let accepted = match &done {
-                AuthResult::Success => true,
-                AuthResult::Failure { partial_success, .. } => *partial_success,
-            };
-            if accepted {
-                accounts.accepted(name, password.as_bytes());
-            } else if let Some(lost) = self.lost(&done) {
-                accounts.unanswered(name, password.as_bytes());
-                return Err(lost);
-            } else {
-                accounts.refused(name, password.as_bytes());
-            }
-            self.account.remember(&password, accepted);
-            if let Step::In = self.settle(done, state)? {
-                return Ok(true);
-            }
-            // The server believed this one and wants more: another password would not help.
-            if accepted {
-                break;
-            }
+    /// Counts an attempt with a secret, if one may be made.
+    fn may_show(&self, secret: &[u8], state: &mut State) -> Result<bool> {
+        let hold = self.account.attempt(secret, self.stop)?;
+        let may = hold.is_none();
+        if !may {
+            state.held.push(secret.to_vec());
+            state.hold = hold;
         }
-        Ok(false)
+        Ok(may)
+    }
+
+    /// Notes what the server thought of a secret.
+    fn judge(&self, secret: &[u8], done: Result<AuthResult>, state: &mut State) -> Result<Step> {
+        let lost = done.as_ref().ok().and_then(|done| self.lost(done)).map_or(Ok(()), Err);
+        let done = done.and_then(|done| lost.map(|()| done)).inspect_err(|_| self.account.unanswered(secret))?;
+        let step = self.settle(done, state)?;
+        if step == Step::Refused {
+            state.refused = true;
+            self.account.refused(secret);
+        } else {
+            self.account.accepted(secret);
+        }
+        Ok(step)
     }
 
     async fn password(&mut self, password: &str) -> Result<AuthResult> {
@@ -267,10 +277,10 @@ impl Login<'_> {
         }
         match done {
             AuthResult::Success => Ok(Step::In),
-            AuthResult::Failure { remaining_methods, .. } => {
+            AuthResult::Failure { remaining_methods, partial_success } => {
                 // A server that ends the talk offers nothing more; what it said is in the notes.
                 state.open = remaining_methods.to_vec();
-                Ok(Step::Refused)
+                Ok(if partial_success { Step::More } else { Step::Refused })
             }
         }
     }
@@ -297,6 +307,10 @@ impl Login<'_> {
 
     fn refused(&self, state: State, offered: &[&str]) -> Error {
         let seen = self.notes.lock().expect("nobody panics while taking notes");
+        // Where the server refused nothing itself, what is held is all that is in the way.
+        if let (Some(hold), false) = (&state.hold, state.refused) {
+            return Error::new(hold.kind(), self.doing("log in")).because(hold.to_string());
+        }
         if let (Some(trouble), true) = (&state.trouble, state.tried.is_empty()) {
             return Error::new(trouble.kind(), self.doing("log in")).because(trouble.to_string());
         }
@@ -309,8 +323,9 @@ impl Login<'_> {
         if let Some(Ended::Told(words)) = &seen.ended {
             fact.push_str(&format!("; it said \"{words}\""));
         }
-        if let Some(trouble) = &state.trouble {
-            fact.push_str(&format!("; {trouble}"));
+        for more in [&state.trouble, &state.hold].into_iter().flatten() {
+            // The account is not held as a whole.
+            fact.push_str(&format!("; {}", more.to_string().replace(AUTH_REFUSED, "")));
         }
         fact.push_str("; check user, identity and password");
         Error::new(ErrorKind::Denied, self.doing("log in")).because(fact)

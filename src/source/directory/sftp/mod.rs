@@ -2,13 +2,15 @@
 //! plain channel, because the libraries there are decode names to text and so can't open a file whose name is none.
 //!
 //! From the outside in: [`folder`] is the [`Directory`](super::place::Directory), [`pool`] and [`slots`] have its
-//! connections, [`server`] opens one ([`dial`], [`gate`] with [`host_key`] and [`known_hosts`], [`algorithms`], [`login`] with
-//! [`identity`]), [`session`] asks over a [`wire`] of [`packet`]s with [`attributes`]; [`listing`], [`file`] and [`copying`] are
+//! connections, [`server`] opens one ([`dial`], [`gate`] with [`host_key`] and [`known_hosts`], [`algorithms`], [`login`] as
+//! [`account`] with [`credential`] and [`identity`]), [`session`] asks over a [`wire`] of [`packet`]s with [`attributes`]; [`listing`], [`file`] and [`copying`] are
 //! what takes many requests, [`examine`] is for `doctor`. [`waiting`] and [`failure`] serve them all.
 
+mod account;
 mod algorithms;
 mod attributes;
 mod copying;
+mod credential;
 mod dial;
 mod examine;
 mod failure;

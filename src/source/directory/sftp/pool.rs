@@ -3,6 +3,7 @@
 
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Instant;
 
 use super::server::{Beside, SftpServer};
 use super::session::Session;
@@ -22,6 +23,7 @@ pub struct Pool {
 
 struct Open {
     session: Arc<Session>,
+    since: Instant,
     /// Files being read over it.
     busy: AtomicUsize,
 }
@@ -44,6 +46,12 @@ impl Lease {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.0.busy.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Open {
+    fn new(session: Arc<Session>) -> Arc<Self> {
+        Arc::new(Self { session, since: Instant::now(), busy: AtomicUsize::new(0) })
     }
 }
 
@@ -95,6 +103,7 @@ impl Pool {
         // Others that need a connection wait here for the first one.
         let mut open = self.open();
         open.retain(|one| !one.session.is_ended());
+        self.hand_over(&mut open);
         if let Some(one) = open.iter().min_by_key(|one| one.busy.load(Ordering::Relaxed)) {
             return Ok(Lease::of(one));
         }
@@ -110,7 +119,7 @@ impl Pool {
             let told = (error.kind(), error.to_string());
             *self.trouble.lock().expect("nobody panics while noting trouble") = Some(told);
         })?;
-        let one = Arc::new(Open { session, busy: AtomicUsize::new(0) });
+        let one = Open::new(session);
         open.push(Arc::clone(&one));
         Ok(Lease::of(&one))
     }
@@ -125,7 +134,7 @@ impl Pool {
         let Some(slot) = slots::one_more(&self.server) else { return Ok(lease) };
         match self.server.connect(slot, Beside::Another, stop) {
             Ok(session) => {
-                let one = Arc::new(Open { session: Arc::new(session), busy: AtomicUsize::new(0) });
+                let one = Open::new(Arc::new(session));
                 self.open().push(Arc::clone(&one));
                 Ok(Lease::of(&one))
             }
@@ -135,6 +144,17 @@ impl Pool {
                 tracing::debug!(%error, "the server takes no further SFTP connection; those there are do");
                 Ok(lease)
             }
+        }
+    }
+
+    /// Leaves the only connection to another source that waits for it, after having had it for as long as connecting may
+    /// take: so a long poll keeps no other one waiting to its end, and most of the time is not spent on connecting.
+    fn hand_over(&self, open: &mut Vec<Arc<Open>>) {
+        let [one] = open.as_slice() else { return };
+        let span = self.server.timeouts().connect.duration();
+        if one.busy.load(Ordering::Relaxed) == 0 && one.since.elapsed() >= span && slots::is_wanted(&self.server) {
+            slots::park(&self.server, Arc::clone(&one.session));
+            open.clear();
         }
     }
 

@@ -1,7 +1,6 @@
 //! An SFTP server and our account there: connects, checks the host key, logs in and starts the subsystem.
 //! How many connections there are, and who uses them, belongs to `slots` and `folder`.
 
-use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -10,7 +9,9 @@ use russh::client::{Config, GexParams, connect_stream};
 use sha2::{Digest, Sha256};
 use tokio::runtime::Handle;
 
+use super::account::Account;
 use super::algorithms::Offer;
+use super::credential::Credentials;
 use super::dial::dial;
 use super::failure::{of_malformed, of_ssh};
 use super::gate::{Gate, Notes, Shut};
@@ -25,16 +26,14 @@ use crate::clock::Stop;
 use crate::error::{Error, ErrorKind, Result};
 use crate::setting::Secret;
 use crate::source::Accounts;
-use crate::source::settings::{HostKey, Identity, RemoteTimeouts, ServerSettings, SftpSettings};
+use crate::source::settings::{HostKey, RemoteTimeouts, ServerSettings, SftpSettings};
+use crate::source::turn::Turn;
 
 /// A connection on which nothing came for this long is asked for a sign of life; after three without one it is dead.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 
 /// What a server may send before we have taken it: some 4 MiB keep 64 reads of 32 KiB under way.
 const WINDOW_BYTES: u32 = 4 << 20;
-
-/// Accounts that are logging in.
-static TURNS: Mutex<BTreeMap<String, Arc<Mutex<()>>>> = Mutex::new(BTreeMap::new());
 
 /// What there is already when a connection is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -43,55 +42,6 @@ pub enum Beside {
     Nothing,
     /// The source has one, and can do without this one.
     Another,
-}
-
-/// One account on one server.
-pub struct Account {
-    /// `sftp://user@host:port`.
-    pub name: String,
-    /// The user.
-    pub user: String,
-    /// The password; two while rotating.
-    pub password: Option<Secret>,
-    /// Keys.
-    pub identity: Vec<Identity>,
-    /// What the keys are locked with.
-    pub passphrase: Option<Secret>,
-    /// Whether RSA keys may sign with SHA-1.
-    pub sha1: bool,
-    /// Who counts attempts.
-    pub accounts: Arc<dyn Accounts>,
-    /// The digests of the passwords that were good and bad last.
-    judged: Mutex<Judged>,
-}
-
-#[derive(Default)]
-struct Judged {
-    good: Option<[u8; 32]>,
-    bad: Option<[u8; 32]>,
-}
-
-impl Account {
-    /// Puts the password that was good last in front and the one that was refused last behind, so that the other one is not
-    /// sent again and again while both are configured.
-    pub fn good_first(&self, passwords: &mut [String]) {
-        let judged = self.judged.lock().expect("nobody panics while comparing digests");
-        passwords.sort_by_key(|password| {
-            let digest = Some(Sha256::digest(password.as_bytes()).into());
-            (judged.good != digest, judged.bad == digest)
-        });
-    }
-
-    /// Remembers how the server judged a password.
-    pub fn remember(&self, password: &str, accepted: bool) {
-        let digest = Some(Sha256::digest(password.as_bytes()).into());
-        let mut judged = self.judged.lock().expect("nobody panics while comparing digests");
-        if accepted {
-            judged.good = digest;
-        } else {
-            judged.bad = digest;
-        }
-    }
 }
 
 /// A server and how it is spoken to.
@@ -114,16 +64,12 @@ impl SftpServer {
     pub fn new(settings: &SftpSettings, accounts: Arc<dyn Accounts>, runtime: Handle) -> Result<Self> {
         let server = settings.server.clone();
         let offer = Offer::with(&settings.algorithms)?;
-        let account = Account {
-            name: format!("sftp://{}@{}:{}", server.user, bracketed(&server.host), server.port),
-            user: server.user.clone(),
-            password: server.password.clone(),
-            identity: settings.identity.clone(),
-            passphrase: settings.passphrase.clone(),
-            sha1: offer.sha1,
-            accounts,
-            judged: Mutex::default(),
-        };
+        let name = format!("sftp://{}@{}:{}", server.user, bracketed(&server.host), server.port);
+        let mut account = Account::new(name, &server.user, accounts);
+        account.password = server.password.clone();
+        account.identity = settings.identity.clone();
+        account.passphrase = settings.passphrase.clone();
+        account.sha1 = offer.sha1;
         let trust = Trust { policy: settings.host_key.clone(), host: server.host.clone(), port: server.port };
         let origin = |secret: &Option<Secret>| secret.as_ref().map(Secret::origin);
         // Literal secrets are told apart by their digest: two sources share a connection only if they would log in alike.
@@ -184,6 +130,9 @@ impl SftpServer {
     /// # Errors
     /// `Denied`: host key or login; `Unavailable`, `TimedOut`: worth a retry; `Config`: a key or file of ours.
     pub fn connect(&self, slot: Slot, beside: Beside, stop: &Stop) -> Result<Session> {
+        let span = self.settings.timeout.reply.duration();
+        let credentials = self.runtime.block_on(Credentials::gather(&self.account, span, stop))?;
+        self.account.check(&credentials)?;
         let lines = self.trust.lines()?;
         let known: Vec<&str> = lines.iter().map(|line| line.kind.as_str()).collect();
         let authority = lines.iter().any(|line| line.marker == super::known_hosts::Marker::Authority);
@@ -207,14 +156,13 @@ impl SftpServer {
             }
         }
         let (ssh, notes) = greeted?;
-        // One login of an account at a time: attempts under way count, and a good password must not be held by them.
-        let turn = turn_of(&self.account.name);
-        let _turn = turn.lock().expect("nobody panics while logging in");
+        // Those that are under way count as refused, and a good secret must not be held by them.
+        let _turn = Turn::take(&self.account.name, stop)?;
         if beside == Beside::Another && slots::is_barred(self) {
             let fact = format!("{}: a further login was refused before", self.account.name);
             return Err(Error::new(ErrorKind::Unavailable, fact));
         }
-        let entered = self.enter(ssh, notes, slot, stop);
+        let entered = self.enter(ssh, notes, credentials, slot, stop);
         if beside == Beside::Another && entered.as_ref().is_err_and(|error| error.kind() == ErrorKind::Denied) {
             slots::bar(self);
         }
@@ -254,12 +202,19 @@ impl SftpServer {
     }
 
     /// Logs in and starts SFTP.
-    fn enter(&self, mut ssh: russh::client::Handle<Gate>, notes: Notes, slot: Slot, stop: &Stop) -> Result<Session> {
+    fn enter(
+        &self,
+        mut ssh: russh::client::Handle<Gate>,
+        notes: Notes,
+        credentials: Credentials,
+        slot: Slot,
+        stop: &Stop,
+    ) -> Result<Session> {
         let span = self.settings.timeout.reply.duration();
         let name = self.account.name.as_str();
         self.runtime.block_on(async {
             let login = Login { ssh: &mut ssh, notes: &notes, account: &self.account, span, stop };
-            let offered = login.run().await?;
+            let offered = login.run(credentials).await?;
             let doing = format!("start SFTP at {name}");
             let starting =
                 async {
@@ -285,13 +240,6 @@ impl SftpServer {
             Ok(Session { wire, seen, offered, extensions, timeouts, place, runtime, _ssh: ssh, _slot: slot })
         })
     }
-}
-
-/// Whose turn it is to log in with an account.
-fn turn_of(account: &str) -> Arc<Mutex<()>> {
-    let mut turns = TURNS.lock().expect("nobody panics while a turn is looked up");
-    turns.retain(|_, turn| Arc::strong_count(turn) > 1);
-    Arc::clone(turns.entry(account.to_owned()).or_default())
 }
 
 fn digest_of(secret: &Option<Secret>) -> String {

@@ -1,14 +1,14 @@
 //! How many connections a host gets from this process, over all sources, and those that nobody uses right now.
 //! They wait a minute for the next poll; a source that finds no slot takes the slot of one that waits.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::{Arc, Condvar, LazyLock, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::server::SftpServer;
 use super::session::Session;
 use crate::clock::Stop;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::Result;
 
 /// A connection that nobody uses is closed after this long.
 const PARKED_FOR: Duration = Duration::from_secs(60);
@@ -27,11 +27,12 @@ struct Hosts {
 #[derive(Default)]
 struct Host {
     used: usize,
-    /// Sources that wait for a connection.
-    waiting: usize,
+    /// Sources that wait for a connection, by number, in the order in which they came.
+    queue: VecDeque<u64>,
     parked: Vec<Parked>,
     /// Accounts that were refused a further login beside one that they have.
     barred: HashSet<String>,
+    /// The last number that was given.
     last: u64,
 }
 
@@ -72,38 +73,54 @@ fn key(server: &SftpServer) -> (String, u16) {
     (host.to_ascii_lowercase(), port)
 }
 
-/// A connection of this account that waits, or a slot for a new one; waits for it.
-///
-/// # Errors
-/// `Unavailable` when all connections stay in use for longer than the server may be silent; `Stopped`.
-pub fn take(server: &SftpServer, stop: &Stop) -> Result<Taken> {
-    let timeouts = server.timeouts();
-    let end = Instant::now() + timeouts.idle.duration() + timeouts.reply.duration();
-    if let Some(taken) = take_now(server) {
-        return Ok(taken);
-    }
-    let key = key(server);
-    hosts().entry(key.clone()).or_default().waiting += 1;
-    let taken = wait_for_one(server, stop, end);
-    hosts().entry(key).or_default().waiting -= 1;
-    taken
+/// A place in the queue for connections to a host; given up when it is dropped.
+struct Queued {
+    host: (String, u16),
+    number: u64,
 }
 
-fn wait_for_one(server: &SftpServer, stop: &Stop, end: Instant) -> Result<Taken> {
+impl Queued {
+    fn behind_all(host: (String, u16)) -> Self {
+        let mut all = hosts();
+        let entry = all.entry(host.clone()).or_default();
+        entry.last += 1;
+        let number = entry.last;
+        entry.queue.push_back(number);
+        Self { host, number }
+    }
+
+    fn is_first(&self) -> bool {
+        hosts().get(&self.host).is_some_and(|host| host.queue.front() == Some(&self.number))
+    }
+}
+
+impl Drop for Queued {
+    fn drop(&mut self) {
+        if let Some(host) = hosts().get_mut(&self.host) {
+            host.queue.retain(|number| *number != self.number);
+        }
+        HOSTS.freed.notify_all();
+    }
+}
+
+/// A connection of this account that waits, or a slot for a new one. Who comes first is served first, however long that
+/// takes: those who have the connections have deadlines of their own, and leave them to others at the end of their polls.
+///
+/// # Errors
+/// `Stopped`, or `TimedOut` when the poll's own time is over.
+pub fn take(server: &SftpServer, stop: &Stop) -> Result<Taken> {
+    let place = Queued::behind_all(key(server));
     loop {
-        if let Some(taken) = take_now(server) {
+        if place.is_first()
+            && let Some(taken) = take_now(server)
+        {
             return Ok(taken);
         }
-        if Instant::now() >= end {
-            let fact = format!(
-                "{}: all {} connections to this host are in use by other sources; raise connections if the server allows more",
-                server.name(),
-                server.connections()
-            );
-            return Err(Error::new(ErrorKind::Unavailable, fact));
-        }
+        stop.check().map_err(|error| {
+            let (name, most) = (server.name(), server.connections());
+            error.while_doing(format!("wait at {name} for one of its connections, of which there may be {most}"))
+        })?;
         drop(HOSTS.freed.wait_timeout(hosts(), LOOK).expect("nobody panics while counting connections"));
-        stop.check()?;
     }
 }
 
@@ -139,7 +156,7 @@ fn take_now(server: &SftpServer) -> Option<Taken> {
 
 /// Whether another source waits for a connection to this host.
 pub fn is_wanted(server: &SftpServer) -> bool {
-    hosts().entry(key(server)).or_default().waiting > 0
+    !hosts().entry(key(server)).or_default().queue.is_empty()
 }
 
 /// The server refused a further login with a password it takes: that is not tried again before the next first login, or
@@ -158,7 +175,7 @@ pub fn one_more(server: &SftpServer) -> Option<Slot> {
     let key = key(server);
     let mut all = hosts();
     let host = all.entry(key.clone()).or_default();
-    if host.used >= server.connections() || host.waiting > 0 || host.barred.contains(server.identity()) {
+    if host.used >= server.connections() || !host.queue.is_empty() || host.barred.contains(server.identity()) {
         return None;
     }
     host.used += 1;

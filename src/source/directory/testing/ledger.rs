@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::path::Path;
 
+use super::Steps;
 use crate::change::{Content, Decision, Fingerprint, Key, Kind, Known, Policy, Sight, decide};
 use crate::error::{Error, ErrorKind, Result};
 use crate::event::{Spool, SpoolWriter};
@@ -33,6 +34,8 @@ pub struct MemoryLedger {
     pub fail_at: Option<usize>,
     /// Blocks written and dropped so far.
     pub block_writes: usize,
+    /// When the process is killed.
+    pub steps: Steps,
     /// How many keys were asked for.
     pub asked: usize,
     /// Whether contents are wanted.
@@ -53,6 +56,7 @@ impl MemoryLedger {
             commits: 0,
             fail_at: None,
             block_writes: 0,
+            steps: Steps::endless(),
             asked: 0,
             captures: true,
             spool: Spool::new(folder.path().join("spool"), "test", u64::MAX, 0),
@@ -157,6 +161,7 @@ impl Ledger for MemoryLedger {
     }
 
     fn commit(&mut self, page: Page) -> Result<()> {
+        self.steps.make()?;
         self.commits += 1;
         if self.fail_at == Some(self.commits) {
             return Err(Error::new(ErrorKind::Unavailable, "the test lets this commit fail"));

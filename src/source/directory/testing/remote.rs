@@ -6,7 +6,7 @@ use std::io::{Cursor, Read};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
-use super::{MemoryLedger, settings};
+use super::{MemoryLedger, Steps, settings};
 use crate::change::{Kind, Tuple};
 use crate::clock::{Clock, ManualClock, Stop, Timestamp};
 use crate::error::{Error, ErrorKind, Result};
@@ -49,6 +49,8 @@ pub struct Server {
     pub garbled: usize,
     /// Contents fetched so far.
     pub fetched: usize,
+    /// Their paths.
+    pub fetched_paths: Vec<String>,
     /// Files being fetched now, and at most so far.
     pub fetching: (usize, usize),
     /// The first fetches wait until so many are under way.
@@ -61,6 +63,8 @@ pub struct Server {
 pub struct Remote {
     pub server: Arc<Mutex<Server>>,
     began: Arc<Condvar>,
+    /// When the process that uses it is killed.
+    steps: Steps,
 }
 
 impl Remote {
@@ -105,6 +109,7 @@ impl Directory for Remote {
     }
 
     fn list(&self, folder: &[u8], each: &mut dyn FnMut(Listed<'_>) -> Result<()>) -> Result<Listing> {
+        self.steps.make()?;
         let (entries, cut) = {
             let server = self.server.lock().expect("no holder panics");
             let prefix = if folder.is_empty() { Vec::new() } else { join(folder, b"") };
@@ -128,14 +133,17 @@ impl Directory for Remote {
     }
 
     fn look(&self, path: &[u8]) -> Result<Option<Found>> {
+        self.steps.make()?;
         Ok(Self::found(&self.server.lock().expect("no holder panics"), path, false))
     }
 
     fn open(&self, path: &[u8]) -> Result<Option<Box<dyn OpenFile>>> {
+        self.steps.make()?;
         let mut server = self.server.lock().expect("no holder panics");
         let Some((content, _)) = server.files.get(path) else { return Ok(None) };
         let mut content = content.clone();
         server.fetched += 1;
+        server.fetched_paths.push(String::from_utf8_lossy(path).into_owned());
         if server.garbled > 0 {
             server.garbled -= 1;
             content.push(b'?');
@@ -150,6 +158,7 @@ impl Directory for Remote {
     }
 
     fn rename_new(&self, from: &[u8], to: &[u8]) -> Result<Renamed> {
+        self.steps.make()?;
         let mut server = self.server.lock().expect("no holder panics");
         if server.files.contains_key(to) {
             return Ok(Renamed::Taken);
@@ -164,6 +173,7 @@ impl Directory for Remote {
     }
 
     fn remove(&self, path: &[u8]) -> Result<()> {
+        self.steps.make()?;
         self.server.lock().expect("no holder panics").files.remove(path);
         Ok(())
     }
@@ -211,6 +221,7 @@ pub struct RemotePlay {
     pub accepted: Accepted,
     pub patience: Patience,
     claims: bool,
+    settings: DirectorySettings,
 }
 
 impl RemotePlay {
@@ -226,13 +237,20 @@ impl RemotePlay {
             text: false,
             garbled: 0,
             fetched: 0,
+            fetched_paths: Vec::new(),
             fetching: (0, 0),
             fetches_awaited: 0,
             clock: clock.clone(),
         };
-        let remote = Remote { server: Arc::new(Mutex::new(server)), began: Arc::default() };
         let (ledger, accepted) = (MemoryLedger::new(), Accepted::default());
-        Self { remote, tracker: tracker(), ledger, clock, accepted, patience: Patience::Return, claims: false }
+        let steps = ledger.steps.clone();
+        let remote = Remote { server: Arc::new(Mutex::new(server)), began: Arc::default(), steps };
+        let settings = DirectorySettings {
+            events: vec![Kind::Created, Kind::Changed, Kind::Removed, Kind::Renamed],
+            ..settings()
+        };
+        let tracker = tracker(&settings);
+        Self { remote, tracker, ledger, clock, accepted, patience: Patience::Return, claims: false, settings }
     }
 
     /// The server.
@@ -265,10 +283,28 @@ impl RemotePlay {
         play
     }
 
+    /// The same, with other settings.
+    pub fn with(mut self, change: impl FnOnce(&mut DirectorySettings)) -> Self {
+        change(&mut self.settings);
+        self.restart();
+        self
+    }
+
     /// A fresh process.
     pub fn restart(&mut self) {
         let claim = Template::parse("work/{name}", &[]).expect("a template");
-        self.tracker = tracker().claiming(self.claims.then_some(&claim)).expect("a claim");
+        self.tracker = tracker(&self.settings).claiming(self.claims.then_some(&claim)).expect("a claim");
+    }
+
+    /// Does something in a process that is killed after so many steps; whether it got to its end. What it told until then
+    /// is kept, and a fresh process follows.
+    pub fn killed_after(&mut self, steps: usize, act: impl FnOnce(&mut Self)) -> bool {
+        self.remote.steps.set(steps);
+        act(self);
+        let ended = self.remote.steps.left() > 0;
+        self.remote.steps.set(usize::MAX);
+        self.restart();
+        ended
     }
 
     /// The paths on the server.
@@ -283,9 +319,18 @@ impl RemotePlay {
 
     /// A full poll that may fail.
     pub fn try_poll(&mut self) -> Result<Looked> {
+        self.look(Scope::Everything)
+    }
+
+    /// A look at what waits.
+    pub fn visit(&mut self) -> Result<Looked> {
+        self.look(Scope::Waiting)
+    }
+
+    fn look(&mut self, scope: Scope) -> Result<Looked> {
         let clock = Arc::clone(&self.clock);
         let look = Look {
-            scope: Scope::Everything,
+            scope,
             first: self.ledger.commits == 0,
             filters_changed: false,
             accepted: self.accepted,
@@ -301,6 +346,11 @@ impl RemotePlay {
     /// A full poll; what it told.
     pub fn told(&mut self) -> Vec<String> {
         self.poll();
+        self.taken()
+    }
+
+    /// What was told since the last time.
+    pub fn taken(&mut self) -> Vec<String> {
         let told = self.ledger.take_told();
         let mut told: Vec<String> = told.into_iter().map(|(kind, key, rev)| format!("{kind} {key} {rev}")).collect();
         told.sort();
@@ -316,8 +366,6 @@ impl RemotePlay {
     }
 }
 
-fn tracker() -> Tracker {
-    let all = vec![Kind::Created, Kind::Changed, Kind::Removed, Kind::Renamed];
-    let settings = DirectorySettings { events: all, ..settings() };
-    Tracker::new(&SourceName::new("orders"), &settings, None).expect("valid settings")
+fn tracker(settings: &DirectorySettings) -> Tracker {
+    Tracker::new(&SourceName::new("orders"), settings, None).expect("valid settings")
 }

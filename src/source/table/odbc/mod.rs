@@ -96,7 +96,7 @@ impl OdbcTable {
         let mut last = None;
         for (text, password) in choices {
             let attempt = match &password {
-                Some(word) => match Attempt::begin(&*self.accounts, &account, word.as_bytes()) {
+                Some(word) => match Attempt::begin(&*self.accounts, &account, word.as_bytes(), stop) {
                     Ok(attempt) => Some(attempt),
                     Err(spent) => {
                         last.get_or_insert(spent.while_doing(format!("connect to {location}")));

@@ -1,7 +1,5 @@
 //! What PostgreSQL tells of a table: columns and types, collations, unique keys; and how a row is read.
 
-use std::time::Duration;
-
 use tokio_postgres::Column as Described;
 use tokio_postgres::types::{FromSql, Type};
 
@@ -13,9 +11,6 @@ use crate::source::table::dialect::Dialect;
 use crate::source::table::json::{joined, push_text};
 use crate::source::table::settling::{Resolution, Settling};
 use crate::source::table::statement::{Column, Shape};
-
-/// `settle = "auto"`: how long commits are waited for.
-const OVERLAP: Duration = Duration::from_secs(60);
 
 /// A table's columns, and which of them make up watermark and key.
 #[derive(Default)]
@@ -81,7 +76,7 @@ impl Layout {
     pub fn of(
         described: &[Described],
         catalog: &[CatalogColumn],
-        unique_key: bool,
+        settling: Settling,
         settings: &TableSettings,
         place: &str,
     ) -> Result<Self> {
@@ -105,7 +100,7 @@ impl Layout {
         };
         let watermark = settings.watermark.iter().map(&mut part).collect::<Result<Vec<Part>>>()?;
         let key = settings.key.iter().map(&mut part).collect::<Result<Vec<Part>>>()?;
-        if watermark.is_empty() || key.is_empty() {
+        if (watermark.is_empty() && settling != Settling::RowVersion) || key.is_empty() {
             return Err(Error::new(
                 ErrorKind::Config,
                 format!("a source on {place} needs a watermark and a key column"),
@@ -114,14 +109,17 @@ impl Layout {
         let column = |part: &Part| column(&described[part.field], catalog);
         let is_clock =
             |part: &Part| matches!(fields[part.field].cell, Cell::Date | Cell::Timestamp | Cell::TimestampTz);
-        let resolution = if watermark.iter().all(is_clock) { Resolution::Clock } else { Resolution::Unknown };
+        let resolution = if !watermark.is_empty() && watermark.iter().all(is_clock) {
+            Resolution::Clock
+        } else {
+            Resolution::Unknown
+        };
         let shape = Shape {
             from: Dialect::POSTGRES.from_clause(&settings.from),
             watermark: watermark.iter().map(column).collect(),
             key: key.iter().map(column).collect(),
             resolution,
-            settling: Settling::of(settings.settle, Settling::Overlap(OVERLAP)),
-            unique_key,
+            settling,
             dialect: Dialect::POSTGRES,
             ..Shape::default()
         };
@@ -150,7 +148,9 @@ impl Layout {
             [single] => out.key.extend_from_slice(single.as_bytes()),
             several => out.key.extend_from_slice(joined(several.iter().map(String::as_str)).as_bytes()),
         }
-        out.settled = row.try_get::<_, Option<i32>>(self.settled_at)?.unwrap_or(0) == 1;
+        let is_set = |at: usize| row.try_get::<_, Option<i32>>(at).map(|flag| flag == Some(1));
+        out.settled = is_set(self.settled_at)?;
+        out.quiet = row.len() > self.settled_at + 1 && is_set(self.settled_at + 1)?;
         Ok(())
     }
 
@@ -160,9 +160,10 @@ impl Layout {
         parts: &[Part],
         out: &mut String,
     ) -> std::result::Result<(), tokio_postgres::Error> {
+        out.push('{');
         for (at, part) in parts.iter().enumerate() {
             let field = &self.fields[part.field];
-            out.push(if at == 0 { '{' } else { ',' });
+            out.push_str(if at == 0 { "" } else { "," });
             out.push_str(&field.label);
             // What can't be said has made the row refused already.
             let _ = field.push_json(row, part.field, out)?;
@@ -185,8 +186,9 @@ impl Layout {
                 Some(at) => (at, &Cell::AsText),
                 None => (part.field, &self.fields[part.field].cell),
             };
-            let Raw(raw) = row.try_get(at)?;
-            if let Err(found) = cell.push_text(text, raw.unwrap_or_default()) {
+            // Rows by version may have no watermark.
+            let Raw(Some(raw)) = row.try_get(at)? else { continue };
+            if let Err(found) = cell.push_text(text, raw) {
                 problem.get_or_insert(format!("column {} {found}", self.fields[part.field].name));
             }
         }

@@ -1,4 +1,4 @@
-//! PostgreSQL tables: snapshots in REPEATABLE READ READ ONLY, values in binary, SAFE behind by an overlap.
+//! PostgreSQL tables: snapshots in REPEATABLE READ READ ONLY, values in binary, rows by version where they have one.
 //! Which rows are new belongs to the parts all tables share.
 
 mod address;
@@ -8,6 +8,7 @@ mod layout;
 mod numeric;
 mod session;
 mod tls;
+mod versions;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -15,8 +16,10 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use super::dialect::Dialect;
-use super::settling::Resolution;
+use super::local::floor_of_coming;
+use super::settling::{Resolution, Settling};
 use super::statement::{Column, Shape, Statement};
+use super::versions::RowVersions;
 use super::{Begun, End, Opening, Position, Row, Span, Table, TableSource, Values};
 use crate::clock::Stop;
 use crate::error::{Error, ErrorKind, Result};
@@ -97,7 +100,9 @@ impl PostgresTable {
         let catalog = self.catalog()?;
         let unique = self.is_unique()?;
         let identity = self.identity()?;
-        let mut layout = Layout::of(columns, &catalog, unique, &self.settings.table, &place)?;
+        let settling = self.relation()?.settling(&self.settings.table, &place)?;
+        let mut layout = Layout::of(columns, &catalog, settling, &self.settings.table, &place)?;
+        layout.shape.unique_key = unique;
         layout.shape.identity = identity;
         if let Some(open) = self.open.as_mut() {
             open.layout = layout;
@@ -114,6 +119,13 @@ impl PostgresTable {
 
     fn small(&self, sql: &str, parameters: &[&str]) -> Result<Vec<Vec<Option<String>>>> {
         self.opened()?.session.ask(sql, parameters, &self.stop)
+    }
+
+    /// The server's clock at the begin of the snapshot, microseconds since the epoch.
+    fn clock(&self) -> Result<i64> {
+        let asked = "SELECT (extract(epoch FROM now()) * 1000000)::bigint::text";
+        let answer = self.small(asked, &[])?.into_iter().flatten().flatten().next();
+        answer.and_then(|text| text.parse().ok()).ok_or_else(|| Error::internal("a clock that is no number"))
     }
 
     fn catalog(&self) -> Result<Vec<CatalogColumn>> {
@@ -257,16 +269,20 @@ impl Table for PostgresTable {
         let back = cast.trim_start_matches("::text");
         // A column without time zone holds UTC or the server's local time. What lies beyond both is from the future, and
         // counts as the earlier of the two.
-        let clocks = match column.type_name.as_str() {
-            "timestamptz" => "now()::timestamp AS u, now()::timestamp AS l",
+        let zone = self.settings.table.watermark_timezone.as_ref().filter(|_| column.type_name != "timestamptz");
+        let local = zone.map(|zone| floor_of_coming(zone, self.clock()?)).transpose()?;
+        let clocks = match (column.type_name.as_str(), &local) {
+            ("timestamptz", _) => "now()::timestamp AS u, now()::timestamp AS l",
+            (_, Some(_)) => "$3::text::timestamp AS u, $3::text::timestamp AS l",
             _ => "now() AT TIME ZONE 'UTC' AS u, now() AT TIME ZONE $3::text AS l",
         };
+        let zone = local.as_ref().unwrap_or(&open.zone);
         let sql = format!(
             "SELECT ((CASE WHEN n <= greatest(u, l) THEN n ELSE least(u, l) END - $2::text::interval){back})::text \
              FROM (SELECT ($1{cast})::timestamp AS n, $3::text AS z, {clocks}) AS c"
         );
         let seconds = format!("{} seconds", by.as_secs());
-        let answer = self.small(&sql, &[newest, &seconds, &open.zone])?;
+        let answer = self.small(&sql, &[newest, &seconds, zone])?;
         Ok(answer.into_iter().next().map(|row| row.into_iter().flatten().collect()))
     }
 
@@ -274,10 +290,18 @@ impl Table for PostgresTable {
         Ok(self.behind(&newest, Duration::ZERO)?.unwrap_or(newest))
     }
 
+    fn versions(&mut self) -> Option<&mut dyn RowVersions> {
+        Some(self)
+    }
+
     fn is_indexed(&mut self) -> Result<bool> {
         let open = self.opened()?;
-        let limit = Some(u64::from(self.settings.table.page.max(1)));
-        let page = open.layout.shape.page("1", &Span::default(), limit);
+        let page = u64::from(self.settings.table.page.max(1));
+        let shape = &open.layout.shape;
+        let page = match shape.settling {
+            Settling::RowVersion => versions::first_page(shape, page),
+            _ => shape.page("1", &Span::default(), Some(page)),
+        };
         let plan = self.small(&format!("EXPLAIN {}", page.sql), &[])?;
         let line_sorts = |line: &String| line.trim_start().trim_start_matches("->").trim_start().starts_with("Sort  ");
         Ok(!plan.iter().flatten().flatten().any(line_sorts))

@@ -68,7 +68,7 @@ impl Session {
             }
             let mut last = None;
             for password in given {
-                let attempt = match Attempt::begin(accounts, &account, password.as_bytes()) {
+                let attempt = match Attempt::begin(accounts, &account, password.as_bytes(), stop) {
                     Ok(attempt) => attempt,
                     Err(spent) => {
                         last.get_or_insert(spent.while_doing(&doing));

@@ -187,22 +187,27 @@ impl Table for SqliteTable {
 
     fn capped(&mut self, newest: Values) -> Result<Values> {
         let [text] = newest.as_slice() else { return Ok(newest) };
-        // SQLite has no type for times: only a text that begins with a date shows that it is one. Two days leave room for
-        // every time zone.
-        let is_date = text.strip_prefix('\'').is_some_and(|text| {
-            let form = |(at, byte): (usize, u8)| if matches!(at, 4 | 7) { byte == b'-' } else { byte.is_ascii_digit() };
-            text.len() >= 10 && text.bytes().take(10).enumerate().all(form)
-        });
-        if !is_date {
-            return Ok(newest);
-        }
+        // SQLite has no type for times: only a text that begins with a date shows that it is one.
+        let Some(date) = text.strip_prefix('\'').filter(|text| begins_with_date(text)) else { return Ok(newest) };
+        let limit = match self.table().watermark_timezone.clone() {
+            Some(zone) => {
+                let now = self.ask("SELECT CAST(strftime('%s', 'now') AS INTEGER)", &[])?.concat();
+                let seconds = now.into_iter().flatten().next().and_then(|text| text.parse::<i64>().ok());
+                let seconds = seconds.ok_or_else(|| Error::internal("SQLite's clock is no number"))?;
+                let floor = super::local::floor_of_coming(&zone, seconds * 1_000_000)?;
+                // Compared as texts: with the separator that the column has, and without a fraction, which is smaller.
+                let separator = date.as_bytes().get(10).filter(|byte| **byte == b'T').map_or(" ", |_| "T");
+                floor[..19].replace(' ', separator)
+            }
+            // Two days leave room for every time zone.
+            None => self.ask("SELECT date('now', '+2 days')", &[])?.concat().into_iter().flatten().collect(),
+        };
         let shape = &self.opened()?.layout.shape;
         let [column] = shape.watermark.as_slice() else { return Ok(newest) };
         let (column, from) = (&column.sql, &shape.from);
-        let sql = format!(
-            "SELECT max({column}) FROM {from} WHERE {column} < date('now', '+2 days') AND ?1 >= date('now', '+2 days')"
-        );
-        let before = self.ask(&sql, &[text])?.into_iter().flatten().flatten().next();
+        let sql = format!("SELECT max({column}) FROM {from} WHERE {column} < ?2 AND ?1 >= ?2");
+        let limit = value::written(limit.trim_matches('\''), false);
+        let before = self.ask(&sql, &[text, &limit])?.into_iter().flatten().flatten().next();
         Ok(before.map_or(newest, |before| vec![before]))
     }
 
@@ -238,6 +243,11 @@ impl Table for SqliteTable {
             self.open = None;
         }
     }
+}
+
+fn begins_with_date(text: &str) -> bool {
+    let form = |(at, byte): (usize, u8)| if matches!(at, 4 | 7) { byte == b'-' } else { byte.is_ascii_digit() };
+    text.len() >= 10 && text.bytes().take(10).enumerate().all(form)
 }
 
 /// Runs `script` into a new database beside `path`, then gives it the name: it is never seen half made.

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Mutex;
 
+use highwater::clock::Stop;
 use highwater::error::{Error, ErrorKind, Result};
 use highwater::source::Accounts;
 
@@ -26,7 +27,7 @@ impl Counting {
 }
 
 impl Accounts for Counting {
-    fn attempt(&self, account: &str, secret: &[u8]) -> Result<()> {
+    fn attempt(&self, account: &str, secret: &[u8], _: &Stop) -> Result<()> {
         let mut accounts = self.accounts.lock().expect("held");
         if !accounts.iter().any(|known| known == account) {
             accounts.push(account.into());

@@ -42,6 +42,8 @@ pub struct Talk {
     pub before: usize,
     /// Which session this is, from 0.
     pub session: usize,
+    /// Whether every reply goes out a byte at a time.
+    pub in_bytes: bool,
     alive: bool,
     shared: Arc<Shared>,
 }
@@ -133,6 +135,7 @@ fn serve(control: TcpStream, shared: Arc<Shared>) {
         rename: None,
         before: 0,
         session,
+        in_bytes: false,
         alive: true,
         shared: Arc::clone(&shared),
     };
@@ -168,7 +171,9 @@ impl Talk {
 
     /// Says these bytes.
     pub fn raw(&mut self, bytes: &[u8]) {
-        if self.control.write_all(bytes).is_err() {
+        let _ = self.control.set_nodelay(self.in_bytes);
+        let piece = if self.in_bytes { 1 } else { bytes.len().max(1) };
+        if !bytes.chunks(piece).all(|piece| self.control.write_all(piece).is_ok()) {
             self.alive = false;
         }
     }

@@ -57,6 +57,8 @@ pub struct FtpServer {
     pub kind: Kind,
     /// Where it listens.
     pub port: u16,
+    /// Its key, as `tls.pin` wants it.
+    pub pin: String,
     folder: TempDir,
     tls: Tls,
     running: Child,
@@ -75,7 +77,8 @@ impl FtpServer {
         fs::create_dir(folder.path().join("root")).expect("a root");
         let authority = Authority::new("test");
         authority.write(folder.path());
-        let (cert, key) = authority.issue("127.0.0.1").write(folder.path());
+        let identity = authority.issue("127.0.0.1");
+        let (cert, key) = identity.write(folder.path());
         let both = fs::read_to_string(&cert).expect("cert") + &fs::read_to_string(&key).expect("key");
         fs::write(folder.path().join("both.pem"), both).expect("write");
         let port = TcpListener::bind("127.0.0.1:0").and_then(|l| l.local_addr()).expect("a free port").port();
@@ -85,7 +88,7 @@ impl FtpServer {
             Kind::PureFtpd => pure_ftpd(folder.path(), port, tls, more),
         };
         let running = guarded(&command, folder.path());
-        let server = Self { kind, port, folder, tls, running };
+        let server = Self { kind, port, pin: identity.pin, folder, tls, running };
         let out = server.folder.path().join("out");
         let about = || format!("{kind:?} greets; it said {:?}", fs::read_to_string(&out).unwrap_or_default());
         for _ in 0..10_000 {
@@ -239,7 +242,7 @@ fn proftpd(folder: &Path, port: u16, tls: Tls, more: &str) -> Vec<String> {
          User {user}\nGroup {group}\nRootLogin on\nRequireValidShell off\nAuthPAM off\nAuthOrder mod_auth_file.c\n\
          AuthUserFile {at}/users\nAuthFileOptions InsecurePerms\nPidFile {at}/pid\nScoreboardFile {at}/score\n\
          DelayTable none\nUseReverseDNS off\nWtmpLog off\nTransferLog none\nSystemLog {at}/log\nAllowOverwrite on\n\
-         AllowRetrieveRestart on\nMaxLoginAttempts 9\n{more}\n",
+         AllowRetrieveRestart on\nMaxLoginAttempts 9\n",
         modules.display()
     );
     if tls != Tls::Off {
@@ -253,6 +256,8 @@ fn proftpd(folder: &Path, port: u16, tls: Tls, more: &str) -> Vec<String> {
         // An ECDSA certificate is none for the RSA directives.
         text = text.lines().filter(|line| !line.starts_with("TLSRSA")).map(|line| format!("{line}\n")).collect();
     }
+    text += more;
+    text.push('\n');
     let file = folder.join("proftpd.conf");
     fs::write(&file, text).expect("write");
     let mut command = vec![program("usr/sbin/proftpd")];
