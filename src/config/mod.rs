@@ -17,6 +17,7 @@ mod list;
 mod mysql;
 mod nearest;
 mod node;
+mod odbc;
 mod place;
 mod problem;
 mod reading;

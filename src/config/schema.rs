@@ -11,6 +11,7 @@ use super::folder::{DirectorySection, FolderSection};
 use super::ftp::FtpSection;
 use super::http::HttpSection;
 use super::mysql::MysqlSection;
+use super::odbc::OdbcSection;
 use super::remote::RemoteSection;
 use super::route::RouteSection;
 use super::schedule::CalendarSection;
@@ -83,6 +84,7 @@ impl JsonSchema for File {
             generator.subschema_for::<SqliteSource>(),
             generator.subschema_for::<PostgresSource>(),
             generator.subschema_for::<MysqlSource>(),
+            generator.subschema_for::<OdbcSource>(),
         ] });
         let sink = json!({ "oneOf": [
             generator.subschema_for::<HttpSink>(),
@@ -165,6 +167,7 @@ kind_schema!(
     [PostgresSection, TableSection, SourceSection, CalendarSection]
 );
 kind_schema!(MysqlSource, "mysql_source", "mysql", true, [MysqlSection, TableSection, SourceSection, CalendarSection]);
+kind_schema!(OdbcSource, "odbc_source", "odbc", true, [OdbcSection, TableSection, SourceSection, CalendarSection]);
 kind_schema!(HttpSink, "http_sink", "http", false, [HttpSection, SinkSection]);
 kind_schema!(ScriptSink, "script_sink", "script", false, [ScriptSection, SinkSection]);
 
@@ -203,6 +206,7 @@ mod tests {
             "sqlite_source",
             "postgres_source",
             "mysql_source",
+            "odbc_source",
             "http_sink",
             "script_sink",
         ] {

@@ -15,7 +15,7 @@ use super::server::{self, ServerDraft};
 use super::takeaway::{OnDead, OnDelivered};
 use super::value::{Bytes, Name, Wait};
 use super::word::alternatives;
-use super::{folder, ftp, mysql, nearest, sftp, table};
+use super::{folder, ftp, mysql, nearest, odbc, sftp, table};
 use crate::setting::{SinkName, SourceName};
 use crate::source::settings::{SourceKind, SourceSettings, Unrouted};
 
@@ -36,10 +36,10 @@ section! {
 }
 
 /// The kinds of source in this version.
-pub const KINDS: [&str; 6] = ["folder", "ftp", "sftp", "sqlite", "postgres", "mysql"];
+pub const KINDS: [&str; 7] = ["folder", "ftp", "sftp", "sqlite", "postgres", "mysql", "odbc"];
 
 /// The kinds the design has beside them.
-const KINDS_LATER: [&str; 3] = ["odbc", "api", "webhook"];
+const KINDS_LATER: [&str; 2] = ["api", "webhook"];
 
 /// What one kind of source made of its keys.
 pub struct KindDraft {
@@ -90,6 +90,7 @@ pub fn read(name: &str, place: &Place, table: &Table, servers: &[ServerDraft], r
         Some("sqlite") => Some(table::read_sqlite(&mut keys, reading)),
         Some("postgres") => Some(table::read_postgres(&mut keys, reading)),
         Some("mysql") => Some(mysql::read(&mut keys, reading)),
+        Some("odbc") => Some(odbc::read(&mut keys, reading)),
         _ => None,
     };
     let calendar: CalendarSection = keys.read(reading);

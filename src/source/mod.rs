@@ -95,6 +95,7 @@ pub fn open(
         SourceKind::Mysql(mysql) => {
             table::MysqlSource::new(name, mysql, runtime.clone(), accounts).map(|source| Box::new(source) as _)
         }
+        SourceKind::Odbc(odbc) => table::OdbcSource::new(name, odbc, accounts).map(|source| Box::new(source) as _),
     };
     opened.map_err(|e| e.while_doing(format!("source.{name}")))
 }

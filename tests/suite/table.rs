@@ -8,6 +8,11 @@ mod mysql;
 mod mysql_access;
 mod mysql_dirty;
 mod mysql_types;
+#[cfg(feature = "odbc")]
+mod odbc;
+mod odbc_process;
+#[cfg(feature = "odbc")]
+mod odbc_sqlite;
 mod postgres;
 mod postgres_access;
 mod postgres_types;

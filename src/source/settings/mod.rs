@@ -87,6 +87,8 @@ pub enum SourceKind {
     Postgres(PostgresSettings),
     /// A table or query of a MySQL or MariaDB database.
     Mysql(MysqlSettings),
+    /// A table or query behind an ODBC driver.
+    Odbc(OdbcSettings),
 }
 
 impl SourceKind {
@@ -99,6 +101,7 @@ impl SourceKind {
             Self::Sqlite(_) => "sqlite",
             Self::Postgres(_) => "postgres",
             Self::Mysql(_) => "mysql",
+            Self::Odbc(_) => "odbc",
         }
     }
 
@@ -108,6 +111,7 @@ impl SourceKind {
             Self::Sqlite(sqlite) => Some(&sqlite.table),
             Self::Postgres(postgres) => Some(&postgres.table),
             Self::Mysql(mysql) => Some(&mysql.table),
+            Self::Odbc(odbc) => Some(&odbc.table),
             Self::Folder(_) | Self::Ftp(_) | Self::Sftp(_) => None,
         }
     }
@@ -439,7 +443,9 @@ pub enum Start {
 }
 
 pub use crate::net::TlsSettings;
-pub use table::{MysqlSettings, PostgresSettings, Settle, SqliteSettings, TableFrom, TableSettings, Window};
+pub use table::{
+    MysqlSettings, OdbcSettings, PostgresSettings, Settle, SqliteSettings, TableFrom, TableSettings, Window,
+};
 
 #[cfg(test)]
 impl FolderSettings {

@@ -140,3 +140,20 @@ pub struct MysqlSettings {
     /// What all table sources share.
     pub table: TableSettings,
 }
+
+/// A table behind an ODBC driver.
+#[derive(Debug, Clone)]
+pub struct OdbcSettings {
+    /// The connection string, with or without the password.
+    pub connection: Secret,
+    /// The password, when it is not part of `connection`.
+    pub password: Option<Secret>,
+    /// The helper program; `None` is the one beside this program.
+    pub helper: Option<PathBuf>,
+    /// How long logging in may take.
+    pub connect_timeout: Interval,
+    /// How long the driver may take for one answer.
+    pub answer_timeout: Interval,
+    /// What all table sources share.
+    pub table: TableSettings,
+}

@@ -32,7 +32,7 @@ pub enum Parameter {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Limit {
     /// `LIMIT 10` at the end.
-    Limit,
+    Rows,
     /// `FETCH FIRST 10 ROWS ONLY` at the end (SQL:2008, Oracle 12, Db2).
     FetchFirst,
     /// `SELECT TOP (10)` (SQL Server, Sybase).
@@ -44,19 +44,14 @@ pub enum Limit {
 impl Dialect {
     /// SQLite's.
     pub const SQLITE: Self =
-        Self { quotes: ('"', '"'), parameter: Parameter::Numbered, limit: Limit::Limit, tuples: true, text: None };
+        Self { quotes: ('"', '"'), parameter: Parameter::Numbered, limit: Limit::Rows, tuples: true, text: None };
     /// PostgreSQL's.
-    pub const POSTGRES: Self = Self {
-        quotes: ('"', '"'),
-        parameter: Parameter::Dollar,
-        limit: Limit::Limit,
-        tuples: true,
-        text: Some("TEXT"),
-    };
+    pub const POSTGRES: Self =
+        Self { quotes: ('"', '"'), parameter: Parameter::Dollar, limit: Limit::Rows, tuples: true, text: Some("TEXT") };
 
     /// MySQL's and MariaDB's. They understand tuples, but don't serve them by an index.
     pub const MYSQL: Self =
-        Self { quotes: ('`', '`'), parameter: Parameter::Mark, limit: Limit::Limit, tuples: false, text: None };
+        Self { quotes: ('`', '`'), parameter: Parameter::Mark, limit: Limit::Rows, tuples: false, text: None };
 
     /// An identifier in quotes.
     pub fn quoted(&self, name: &str) -> String {
@@ -92,7 +87,7 @@ impl Dialect {
     }
 
     /// What stands behind FROM, with the alias `t`.
-    pub fn from_clause(&self, from: &TableFrom) -> String {
+    pub fn source_of_rows(&self, from: &TableFrom) -> String {
         match from {
             TableFrom::Table(name) => format!("{} t", self.quoted_path(name)),
             // The closing parenthesis stands on a line of its own: a query may end with a comment.
@@ -106,7 +101,7 @@ impl Dialect {
     pub fn select(&self, selected: &str, rest: &str, limit: Option<u64>) -> String {
         let Some(rows) = limit else { return format!("SELECT {selected} {rest}") };
         match self.limit {
-            Limit::Limit => format!("SELECT {selected} {rest} LIMIT {rows}"),
+            Limit::Rows => format!("SELECT {selected} {rest} LIMIT {rows}"),
             Limit::FetchFirst => format!("SELECT {selected} {rest} FETCH FIRST {rows} ROWS ONLY"),
             Limit::Top => format!("SELECT TOP ({rows}) {selected} {rest}"),
             Limit::First => format!("SELECT FIRST {rows} {selected} {rest}"),
@@ -146,7 +141,7 @@ mod tests {
         let dialect = Dialect::SQLITE;
         assert_eq!(dialect.quoted_path("sales.customers"), "\"sales\".\"customers\"");
         assert_eq!(dialect.quoted_path("\"odd.name\".\"a\"\"b\""), "\"odd.name\".\"a\"\"b\"");
-        assert_eq!(dialect.from_clause(&TableFrom::Query("SELECT 1 -- x;\n;".into())), "(SELECT 1 -- x;\n\n) t");
+        assert_eq!(dialect.source_of_rows(&TableFrom::Query("SELECT 1 -- x;\n;".into())), "(SELECT 1 -- x;\n\n) t");
         let brackets = Dialect { quotes: ('[', ']'), ..dialect };
         assert_eq!(brackets.quoted_path("dbo.[a]].b]"), "[dbo].[a]].b]");
     }

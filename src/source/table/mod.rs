@@ -10,7 +10,7 @@
 //! - `versions`: which pass by row version comes next (pure); `versions_pass`: running it
 //! - `sweep`: rows that were removed, and rows that polls missed
 //! - `explaining`: what `check` and `explain` say; `doctor`: what `doctor` tries; `settled`: how far SAFE has come
-//! - `login`, `waiting`: what the adapters to servers share; `sqlite`, `postgres`, `mysql`: the adapters
+//! - `login`, `waiting`: what the adapters to servers share; `sqlite`, `postgres`, `mysql`, `odbc`: the adapters
 
 mod batch;
 mod calendar;
@@ -22,6 +22,7 @@ mod json;
 mod local;
 mod login;
 pub mod mysql;
+pub mod odbc;
 mod pass;
 mod plan;
 pub mod postgres;
@@ -39,6 +40,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 pub use mysql::MysqlSource;
+pub use odbc::OdbcSource;
 pub use postgres::PostgresSource;
 pub use round::TableSource;
 pub use sqlite::SqliteSource;

@@ -155,6 +155,16 @@ fn bad_values_of_a_table_are_named_with_the_remedy() {
             &["source.t.url is not a connection", "postgres://user@host/database"],
         ),
         whole(
+            "[sink.s]\nkind=\"script\"\ncommand=[\"cat\"]\n[source.t]\nkind=\"odbc\"\nconnection=\"Server=x\"\ntable=\"t\"\nkey=\"id\"\nwatermark=\"w\"\nto=[\"s\"]\n",
+            "connection=",
+            &["source.t.connection names no driver", "Driver=..."],
+        ),
+        whole(
+            "[sink.s]\nkind=\"script\"\ncommand=[\"cat\"]\n[source.t]\nkind=\"odbc\"\nconnection=\"DSN=x\"\ntable=\"t\"\nkey=\"id\"\nwatermark=\"w\"\nsettle=\"fence\"\nto=[\"s\"]\n",
+            "settle=",
+            &["is no way to settle with ODBC", "active-rowversion"],
+        ),
+        whole(
             "[sink.s]\nkind=\"script\"\ncommand=[\"cat\"]\n[source.t]\nkind=\"sqlite\"\npath=\"x\"\nquery=\"DELETE FROM t\"\nkey=\"id\"\nwatermark=\"w\"\nto=[\"s\"]\n",
             "query=",
             &["source.t.query = \"DELETE FROM t\" is not a query", "SELECT"],

@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::{FOLDER, HTTP, SCRIPT, Setup, environment};
 
 /// Ways in which a secret can stand in the file, right and wrong; `VALUE` is the secret. The section comes first.
-const WRITTEN: [(&str, &str); 28] = [
+const WRITTEN: [(&str, &str); 30] = [
     (HTTP, "bearer = \"VALUE\""),
     (HTTP, "bearer = [\"VALUE\", \"VALUE\"]"),
     (HTTP, "bearer = [\"VALUE\", \"VALUE\", \"VALUE\"]"),
@@ -34,8 +34,12 @@ const WRITTEN: [(&str, &str); 28] = [
     (SCRIPT, "env = { A = \"VALUE\", B = \"env:PATH\" }"),
     (POSTGRES, "url = \"postgres://me:VALUE@db/erp\"\npassword = \"VALUE\""),
     (POSTGRES, "url = \"VALUE\""),
+    (ODBC, "connection = \"Driver=x;UID=me;PWD=VALUE\"\npassword = \"VALUE\""),
+    (ODBC, "connection = \"VALUE\""),
     (POSTGRES, "url = [\"VALUE\", 5]\npassword = { a = \"VALUE\" }"),
 ];
+
+const ODBC: &str = "[source.o]\nkind = \"odbc\"\ntable = \"t\"\nwatermark = \"at\"\nkey = \"id\"\nto = [\"load\"]\n";
 
 const POSTGRES: &str =
     "[source.pg]\nkind = \"postgres\"\ntable = \"t\"\nwatermark = \"at\"\nkey = \"id\"\nto = [\"load\"]\n";

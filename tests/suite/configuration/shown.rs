@@ -126,7 +126,8 @@ fn the_schema_tells_kinds_apart() {
         let one_of = schema["properties"][group]["additionalProperties"]["oneOf"].as_array().expect("a list");
         one_of.iter().map(|kind| kind["$ref"].as_str().expect("a reference").to_owned()).collect::<Vec<_>>()
     };
-    let sources = ["folder", "ftp", "sftp", "sqlite", "postgres", "mysql"].map(|kind| format!("#/$defs/{kind}_source"));
+    let kinds_there = ["folder", "ftp", "sftp", "sqlite", "postgres", "mysql", "odbc"];
+    let sources = kinds_there.map(|kind| format!("#/$defs/{kind}_source"));
     assert_eq!(kinds("source"), sources);
     assert_eq!(kinds("sink"), ["#/$defs/http_sink", "#/$defs/script_sink"]);
     assert_eq!(schema["$defs"]["folder_source"]["properties"]["kind"]["const"], "folder");

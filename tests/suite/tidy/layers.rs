@@ -15,7 +15,8 @@ const LAYERS: [&[&str]; 12] = [
     &["config", "web"],
     &["app"],
     &["cli"],
-    &["main"],
+    // Programs; those of `bin` see no more than the library shows to all.
+    &["main", "bin"],
     &["lib"],
 ];
 

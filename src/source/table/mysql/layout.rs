@@ -86,7 +86,7 @@ impl Layout {
             other => Settling::of(other, auto),
         };
         let shape = Shape {
-            from: Dialect::MYSQL.from_clause(&settings.from),
+            from: Dialect::MYSQL.source_of_rows(&settings.from),
             watermark: watermark.iter().map(|at| part(at, true)).collect::<Result<_>>()?,
             key: key.iter().map(|at| part(at, catalog.unique_key)).collect::<Result<_>>()?,
             resolution: if clock.is_some() { Resolution::Clock } else { Resolution::Unknown },

@@ -118,7 +118,7 @@ impl MysqlTable {
     /// Describes the columns, which may have changed since the last time. Once the snapshot is open they can't: a table that
     /// was altered in between is refused by the server, and the next poll begins afresh.
     fn learn(&mut self, stop: &Stop) -> Result<()> {
-        let from = Dialect::MYSQL.from_clause(&self.settings.table.from);
+        let from = Dialect::MYSQL.source_of_rows(&self.settings.table.from);
         let open = self.opened()?;
         let described = open.session.columns(&format!("SELECT t.* FROM {from} LIMIT 0"), stop)?;
         let same = described.iter().map(Seen::of).collect::<Vec<_>>() == open.layout.described;

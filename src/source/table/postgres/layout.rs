@@ -115,7 +115,7 @@ impl Layout {
             Resolution::Unknown
         };
         let shape = Shape {
-            from: Dialect::POSTGRES.from_clause(&settings.from),
+            from: Dialect::POSTGRES.source_of_rows(&settings.from),
             watermark: watermark.iter().map(column).collect(),
             key: key.iter().map(column).collect(),
             resolution,

@@ -115,7 +115,7 @@ impl PostgresTable {
 
     /// Opens the snapshot and learns the columns, which may have changed since the last one.
     fn begin_snapshot(&mut self, stop: &Stop) -> Result<()> {
-        let from = Dialect::POSTGRES.from_clause(&self.settings.table.from);
+        let from = Dialect::POSTGRES.source_of_rows(&self.settings.table.from);
         let described = self.opened()?.session.begin(&format!("SELECT t.* FROM {from}"), stop)?;
         let columns = described.columns();
         let known = &self.opened()?.layout.described;
@@ -189,7 +189,7 @@ impl PostgresTable {
             TableFrom::Table(name) => Dialect::POSTGRES.quoted_path(name),
             TableFrom::Query(_) => String::new(),
         };
-        let from = Dialect::POSTGRES.from_clause(&self.settings.table.from);
+        let from = Dialect::POSTGRES.source_of_rows(&self.settings.table.from);
         Facts::learn(|sql, parameters| self.small(sql, parameters), &table, &from, &self.settings.table.watermark)
     }
 

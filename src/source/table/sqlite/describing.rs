@@ -34,7 +34,7 @@ impl Layout {
         place: &str,
         failed: impl Fn(&rusqlite::Error) -> Error,
     ) -> Result<Self> {
-        let from = Dialect::SQLITE.from_clause(&settings.from);
+        let from = Dialect::SQLITE.source_of_rows(&settings.from);
         let columns = columns(connection, &from).map_err(|e| failed(&e))?;
         let names: Vec<String> = columns.iter().map(|column| column.name.clone()).collect();
         if let Some(twice) = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)) {
