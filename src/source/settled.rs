@@ -32,6 +32,11 @@ impl Settled {
         serde_json::from_str(text).ok()
     }
 
+    /// Whether SAFE waits for anybody: where one writer at a time is certain there is nothing to say.
+    pub fn waits(&self) -> bool {
+        self.mode != "inclusive"
+    }
+
     /// For people, a line for SAFE and one for each that holds it.
     pub fn lines(&self) -> Vec<String> {
         let safe = match (&self.safe, self.lag) {

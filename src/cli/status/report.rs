@@ -33,6 +33,7 @@ pub struct SourceLine {
     pub last_poll: Option<String>,
     pub last_error: Option<String>,
     pub cursor: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub settled: Option<Settled>,
     /// When it was polled last, for people.
     #[serde(skip)]
@@ -104,7 +105,7 @@ fn source_line(name: &str, kind: &str, stored: Option<&SourceRecord>, now: Times
         last_error: stored.and_then(|record| record.last_error.clone()),
         cursor: stored.and_then(|record| record.cursor.clone()),
         // A cursor that was reset has settled nothing.
-        settled: stored.and_then(|record| record.settled.clone().filter(|_| record.cursor.is_some())),
+        settled: stored.and_then(|record| record.settled.clone().filter(|s| record.cursor.is_some() && s.waits())),
         polled: stored.and_then(|record| record.last_poll),
         degraded: stored.and_then(|record| record.degraded.clone()),
         last_success: stored.and_then(|record| record.last_success),
@@ -214,7 +215,7 @@ pub mod tests {
         let report = Report { sources: vec![line_of_source(&source())], sinks: vec![line_of_sink(&sink())] };
         let expected = concat!(
             r#"{"sources":[{"name":"orders","kind":"folder","state":"ok","held":null,"known":7,"waiting":1,"events":9,"#,
-            r#""refused":0,"last_poll":"1970-01-01T00:00:09Z","last_error":null,"cursor":null,"settled":null}],"#,
+            r#""refused":0,"last_poll":"1970-01-01T00:00:09Z","last_error":null,"cursor":null}],"#,
             r#""sinks":[{"name":"erp","kind":"http","state":"ok","held":null,"pending":4,"retrying":0,"dead":2,"#,
             r#""delivered":40}]}"#
         );

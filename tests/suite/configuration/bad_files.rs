@@ -286,9 +286,9 @@ fn bad_values_of_the_state_are_named_with_the_remedy() {
 fn what_comes_later_is_named_and_never_ignored() {
     check(vec![
         whole(
-            "[source.a]\nkind = \"odbc\"\nto = [\"s\"]\n[sink.s]\nkind = \"script\"\ncommand = [\"cat\"]\n",
-            "odbc",
-            &["source.a.kind = \"odbc\" is not available in this version", "\"folder\", \"ftp\", \"sftp\", \"sqlite\""],
+            "[source.a]\nkind = \"api\"\nto = [\"s\"]\n[sink.s]\nkind = \"script\"\ncommand = [\"cat\"]\n",
+            "api",
+            &["source.a.kind = \"api\" is not available in this version", "\"folder\", \"ftp\", \"sftp\", \"sqlite\""],
         ),
         whole("[sink.a]\nkind = \"mail\"\n", "mail", &["sink.a.kind = \"mail\" is not available in this version"]),
         whole(
@@ -429,7 +429,7 @@ hots = \"a\"
 every = \"5\"
 to = [\"laod\"]
 [source.b]
-kind = \"odbc\"
+kind = \"api\"
 ";
     let problems = Setup::new(text).problems();
     let lines: Vec<&str> = problems.iter().map(|line| line.split(':').nth(1).expect("a line")).collect();

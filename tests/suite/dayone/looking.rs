@@ -234,7 +234,7 @@ fn explain_tells_the_whole_story_also_of_what_waits_and_what_was_never_seen() {
 fn what_steers_and_what_describes_prints_what_it_says() {
     let highwater = plant();
     let cursor = json(&highwater, &["cursor", "items"]);
-    assert_eq!(cursor[0]["v"], 1);
+    assert_eq!(cursor[0]["v"], 2);
     assert_eq!(json(&highwater, &["cursor", "items", "show"]), cursor);
     let tested = highwater.run(&["test", "good"]).ok();
     assert!(tested.ends_with("delivered: exit code 0\ngot it\n"), "{tested}");

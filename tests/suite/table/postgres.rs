@@ -22,7 +22,7 @@ mod overlap {
 }
 
 /// A database whose tables are read with an overlap.
-struct Overlapped(Database);
+pub struct Overlapped(pub Database);
 
 impl Place for Overlapped {
     fn run(&self, sql: &str) {

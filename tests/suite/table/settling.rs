@@ -12,7 +12,6 @@ use crate::support::postgres::{Client, Database, database};
 
 fn place(kind: &str) -> Database {
     let place = database();
-    place.run("GRANT pg_read_all_data TO reader");
     place.run(&format!("CREATE TABLE item (id int PRIMARY KEY, at {kind}, name text); CREATE INDEX ON item (at, id)"));
     place
 }

@@ -228,7 +228,8 @@ macro_rules! sweep_suite {
             $(#[test] fn $rule() { super::$rule(&crate::table::sqlite::File::new()); })*
         }
         mod postgres {
-            $(#[test] fn $rule() { super::$rule(&crate::table::postgres::new_place()); })*
+            use crate::table::postgres::{Overlapped, new_place};
+            $(#[test] fn $rule() { super::$rule(&Overlapped(new_place())); })*
         }
     };
 }

@@ -13,7 +13,6 @@ use crate::support::postgres::{Database, database};
 /// A database with the table `item`.
 pub fn place(kind: &str) -> Database {
     let place = database();
-    place.run("GRANT pg_read_all_data TO reader");
     place.run(&format!("CREATE TABLE item (id int PRIMARY KEY, at {kind}, name text); CREATE INDEX ON item (at)"));
     place
 }

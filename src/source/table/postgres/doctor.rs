@@ -3,7 +3,7 @@
 
 use super::super::dialect::Dialect;
 use super::super::settling::Settling;
-use super::facts::{OVERLAP, Relation};
+use super::facts::{Facts, OVERLAP, Relation};
 use super::{PostgresTable, fence};
 use crate::error::Result;
 use crate::source::settings::{Settle, TableFrom, TableSettings};
@@ -79,6 +79,13 @@ pub fn examine(table: &mut PostgresTable) -> Result<Vec<Finding>> {
     for holder in table.horizon_holders()? {
         tell("oldest writer", Verdict::Note, holder);
     }
+    tell_modes(table, &facts, settling, &mut findings)?;
+    Ok(findings)
+}
+
+/// Which ways to settle are safe here.
+fn tell_modes(table: &PostgresTable, facts: &Facts, settling: Settling, findings: &mut Vec<Finding>) -> Result<()> {
+    let mut tell = |topic: &str, verdict, detail: String| findings.push(Finding::new(topic, verdict, detail));
     let place = table.what();
     let relation = table.relation()?;
     let mode_of = |settle| {
@@ -102,7 +109,7 @@ pub fn examine(table: &mut PostgresTable) -> Result<Vec<Finding>> {
                       wait for it";
         tell("overlap", Verdict::Note, detail.into());
     }
-    Ok(findings)
+    Ok(())
 }
 
 fn is_utc(zone: &str) -> bool {
