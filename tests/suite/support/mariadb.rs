@@ -7,7 +7,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{LazyLock, Mutex};
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 
 use mysql_async::prelude::Queryable;
 use mysql_async::{Conn, OptsBuilder};
@@ -21,6 +21,8 @@ const USER: &str = "mysql";
 pub const PASSWORD: &str = "correct horse";
 
 static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
+/// One on which nobody else is at work: for tests of what is in flight on the whole server.
+static QUIET: LazyLock<(Server, Mutex<()>)> = LazyLock::new(|| (Server::start(), Mutex::new(())));
 static DATABASES: AtomicU32 = AtomicU32::new(0);
 
 /// A running server.
@@ -42,10 +44,13 @@ pub struct Client(Mutex<Conn>);
 
 /// A new database in the server that all tests share.
 pub fn database() -> Database {
-    let server = server();
-    let name = format!("test_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
-    server.connect("mysql").run(&format!("CREATE DATABASE {name} CHARACTER SET utf8mb4"));
-    Database { client: server.connect(&name), port: server.port, name }
+    server().database()
+}
+
+/// A new database in a server that no other test uses until the guard is dropped.
+pub fn quiet_database() -> (Database, MutexGuard<'static, ()>) {
+    let guard = QUIET.1.lock().unwrap_or_else(PoisonError::into_inner);
+    (QUIET.0.database(), guard)
 }
 
 /// The server that all tests share.
@@ -54,6 +59,13 @@ pub fn server() -> &'static Server {
 }
 
 impl Server {
+    fn database(&self) -> Database {
+        let server = self;
+        let name = format!("test_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
+        server.connect("mysql").run(&format!("CREATE DATABASE {name} CHARACTER SET utf8mb4"));
+        Database { client: server.connect(&name), port: server.port, name }
+    }
+
     fn start() -> Self {
         let folder = tempfile::Builder::new().prefix("highwater-mariadb-").tempdir_in("/tmp").expect("a folder").keep();
         fs::set_permissions(&folder, fs::Permissions::from_mode(0o755)).expect("permissions");
