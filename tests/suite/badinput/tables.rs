@@ -88,9 +88,9 @@ fn a_table_without_permission_dropped_or_changed_is_named_and_nothing_is_told_tw
     let database = database();
     database.run("CREATE TABLE item (id int PRIMARY KEY, at int); INSERT INTO item VALUES (1, 1)");
     let password = PASSWORD.replace(' ', "%20");
-    let highwater = postgres(&format!("postgres://reader:{password}@127.0.0.1:{}/{}", database.port, database.name));
+    let highwater = postgres(&format!("postgres://stranger:{password}@127.0.0.1:{}/{}", database.port, database.name));
     fails(&highwater, &["permission denied"]);
-    database.run("GRANT SELECT ON item TO reader");
+    database.run("GRANT SELECT ON item TO stranger");
     highwater.run(&["once"]).ok();
     database.run("ALTER TABLE item RENAME COLUMN at TO changed_at");
     fails(&highwater, &["\"at\"", "changed_at"]);

@@ -36,6 +36,7 @@ pub struct Server {
 pub struct Database {
     pub name: String,
     pub port: u16,
+    server: &'static Server,
     client: Client,
 }
 
@@ -59,11 +60,10 @@ pub fn server() -> &'static Server {
 }
 
 impl Server {
-    fn database(&self) -> Database {
-        let server = self;
+    fn database(&'static self) -> Database {
         let name = format!("test_{}", DATABASES.fetch_add(1, Ordering::Relaxed));
-        server.connect("mysql").run(&format!("CREATE DATABASE {name} CHARACTER SET utf8mb4"));
-        Database { client: server.connect(&name), port: server.port, name }
+        self.connect("mysql").run(&format!("CREATE DATABASE {name} CHARACTER SET utf8mb4"));
+        Database { client: self.connect(&name), port: self.port, server: self, name }
     }
 
     fn start() -> Self {
@@ -152,7 +152,7 @@ impl Database {
 
     /// Another session in the same database.
     pub fn connect(&self) -> Client {
-        server().connect(&self.name)
+        self.server.connect(&self.name)
     }
 
     /// A URL over TCP, for a user of [`USERS`].
