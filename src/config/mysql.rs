@@ -11,7 +11,7 @@ use crate::net::TlsVersion;
 use crate::setting::Secret;
 use crate::source::settings::{MysqlSettings, Settle, SourceKind};
 
-const MYSQL: Abilities = Abilities { database: "MySQL", modes: &[Settle::DirtyRead] };
+const MYSQL: Abilities = Abilities { database: "MySQL", modes: &[Settle::DirtyRead], knows_zones: true };
 
 section! {
     /// A table of a MySQL or MariaDB database.

@@ -28,7 +28,7 @@ section! {
     }
 }
 
-const ODBC: Abilities = Abilities { database: "ODBC", modes: &[Settle::ActiveRowversion] };
+const ODBC: Abilities = Abilities { database: "ODBC", modes: &[Settle::ActiveRowversion], knows_zones: false };
 
 /// Reads the keys of a table behind an ODBC driver.
 pub fn read(keys: &mut Keys<'_>, reading: &mut Reading) -> KindDraft {

@@ -115,10 +115,13 @@ pub struct Abilities {
     pub database: &'static str,
     /// The ways to settle beside "auto" and an overlap.
     pub modes: &'static [Settle],
+    /// Whether `watermark_timezone` is heeded.
+    pub knows_zones: bool,
 }
 
-const SQLITE: Abilities = Abilities { database: "SQLite", modes: &[Settle::Inclusive] };
-const POSTGRES: Abilities = Abilities { database: "PostgreSQL", modes: &[Settle::RowVersion, Settle::Fence] };
+const SQLITE: Abilities = Abilities { database: "SQLite", modes: &[Settle::Inclusive], knows_zones: true };
+const POSTGRES: Abilities =
+    Abilities { database: "PostgreSQL", modes: &[Settle::RowVersion, Settle::Fence], knows_zones: true };
 
 impl Abilities {
     /// Whether rows can be found by the transaction that wrote them.
@@ -172,6 +175,12 @@ fn check_mode(section: &TableSection, abilities: &Abilities, keys: &Keys<'_>, re
         let rule = "needs a table, the rows of a query have no version";
         let remedy = "write settle = \"fence\", or name the table";
         reading.problem(&query.place, format!("{path}.settle = \"row-version\" {rule}; {remedy}"));
+    }
+    if let Some(zone) = section.watermark_timezone.as_ref().filter(|_| !abilities.knows_zones) {
+        let rule = format!("watermark_timezone is not heeded with {}", abilities.database);
+        let remedy =
+            "remove it; where the column holds local times, settle = \"overlap:2h\" outlasts an hour that is repeated";
+        reading.problem(&zone.place, format!("{path}.{rule}; {remedy}"));
     }
     let uses_window = matches!(settle.value, Settle::Auto | Settle::RowVersion) && abilities.has_row_versions();
     if !uses_window {

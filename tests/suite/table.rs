@@ -7,9 +7,12 @@ mod listen;
 mod mysql;
 mod mysql_access;
 mod mysql_dirty;
+mod mysql_sweep;
 mod mysql_types;
 #[cfg(feature = "odbc")]
 mod odbc;
+#[cfg(feature = "odbc")]
+mod odbc_mariadb;
 mod odbc_process;
 #[cfg(feature = "odbc")]
 mod odbc_sqlite;

@@ -76,18 +76,26 @@ pub trait Table: Send {
     /// Reads the rows of `part`, in any order, one at a time.
     fn scan(&mut self, part: &Part, stop: &Stop, each: &mut dyn FnMut(&Row) -> Result<()>) -> Result<()> {
         let _ = (part, stop, each);
-        Err(Error::internal("this database has no digests and is asked to sweep"))
+        Err(Error::internal("this database has no sweep and is asked for one"))
+    }
+
+    /// Hands watermark and key of every row that can be told to `each`, in any order: for sweeps where there is no
+    /// [`Table::digest`].
+    fn positions(&mut self, stop: &Stop, each: &mut dyn FnMut(&Position) -> Result<()>) -> Result<()> {
+        let _ = (stop, each);
+        Err(Error::internal("this database has no sweep and is asked for one"))
     }
 
     /// SQL for the first `digits` hexadecimal digits, as a number, of the MD5 over the texts of the key columns, and
     /// behind them those of the watermark columns if `watermark` says so, joined by line feeds. The texts are those of
-    /// [`Row::key`] and [`Row::position`]. `None` where the database can't: there is no sweep then.
+    /// [`Row::key`] and [`Row::position`]. `None` where the database can't: [`Table::positions`] are read then.
     fn digest(&self, watermark: bool, digits: u32) -> Option<String> {
         let _ = (watermark, digits);
         None
     }
 
-    /// Whether another server is written to: what is missing here may only be late.
+    /// Whether what is missing here may only be late, as on a replica, or was overlooked, as without snapshots: it is gone
+    /// when two sweeps in a row miss it.
     fn is_replica(&mut self) -> Result<bool> {
         Ok(false)
     }

@@ -21,7 +21,8 @@ conformance_suite!(new_place());
 /// A PostgreSQL database that is read through ODBC.
 pub struct Driven(Database);
 
-fn new_place() -> Driven {
+/// A new one.
+pub fn new_place() -> Driven {
     let database = database();
     database.run("GRANT pg_read_all_data TO reader");
     Driven(database)

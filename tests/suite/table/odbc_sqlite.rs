@@ -35,13 +35,14 @@ conformance! { Driven::new();
 }
 
 /// An SQLite file that is read through ODBC.
-struct Driven {
+pub struct Driven {
     folder: tempfile::TempDir,
     writer: Connection,
 }
 
 impl Driven {
-    fn new() -> Self {
+    /// A new one.
+    pub fn new() -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let writer = Connection::open(folder.path().join("erp.sqlite")).expect("a database");
         Self { folder, writer }

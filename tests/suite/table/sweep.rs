@@ -1,4 +1,4 @@
-//! Sweeps: rows that are gone, and rows that polls missed, against SQLite and PostgreSQL by the same rules.
+//! Sweeps: rows that are gone, and rows that polls missed, by the same rules against every database.
 
 use highwater::change::Kind;
 use highwater::error::ErrorKind;
@@ -230,6 +230,21 @@ macro_rules! sweep_suite {
         mod postgres {
             use crate::table::postgres::{Overlapped, new_place};
             $(#[test] fn $rule() { super::$rule(&Overlapped(new_place())); })*
+        }
+        mod mysql {
+            $(#[test] fn $rule() { super::$rule(&crate::table::mysql_sweep::new_place()); })*
+        }
+        #[cfg(feature = "odbc")]
+        mod odbc {
+            $(#[test] fn $rule() { super::$rule(&crate::table::odbc::new_place()); })*
+        }
+        #[cfg(feature = "odbc")]
+        mod odbc_mariadb {
+            $(#[test] fn $rule() { super::$rule(&crate::table::odbc_mariadb::new_place()); })*
+        }
+        #[cfg(feature = "odbc")]
+        mod odbc_sqlite {
+            $(#[test] fn $rule() { super::$rule(&crate::table::odbc_sqlite::Driven::new()); })*
         }
     };
 }

@@ -20,6 +20,18 @@ pub struct Catalog {
     pub shows_uncommitted: bool,
     /// The engine that shows nothing in flight.
     pub engine: Option<String>,
+    /// Whose engine it is.
+    pub whose: Whose,
+}
+
+/// Whose engine it is that shows nothing in flight.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Whose {
+    /// The table's own.
+    Own,
+    /// That of a table of the database; whether a view or a query reads it is not known.
+    #[default]
+    Neighbour,
 }
 
 /// One column of a table.
@@ -82,12 +94,12 @@ impl Catalog {
         let sql = format!("SELECT engine FROM information_schema.tables WHERE {}", here("table"));
         let own = session.ask(&sql, &place, stop)?.into_iter().flatten().flatten().next();
         // A view has no engine; the tables below it are taken to be those of the database.
-        let engine = match own {
-            Some(engine) => Some(engine).filter(|engine| !engine.eq_ignore_ascii_case("InnoDB")),
-            None => other_engine(session, stop)?,
+        let (engine, whose) = match own {
+            Some(engine) => (Some(engine).filter(|engine| !engine.eq_ignore_ascii_case("InnoDB")), Whose::Own),
+            None => (other_engine(session, stop)?, Whose::Neighbour),
         };
         let unique_key = is_unique(session, &here, &place, &settings.key, stop)?;
-        Ok(Self { columns, unique_key, identity, shows_uncommitted: engine.is_none(), engine })
+        Ok(Self { columns, unique_key, identity, shows_uncommitted: engine.is_none(), engine, whose })
     }
 
     /// What is known of a column.

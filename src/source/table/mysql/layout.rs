@@ -7,15 +7,16 @@ use mysql_async::Column as Described;
 use mysql_async::Value;
 use mysql_async::consts::{ColumnFlags, ColumnType};
 
-use super::catalog::{Catalog, CatalogColumn};
+use super::catalog::{Catalog, CatalogColumn, Whose};
 use super::cell::Cell;
+use super::digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::settings::{Settle, TableSettings};
 use crate::source::table::dialect::Dialect;
 use crate::source::table::json::{joined, push_text};
 use crate::source::table::settling::{Resolution, Settling};
 use crate::source::table::statement::{Column, Shape};
-use crate::source::table::{Row, Values};
+use crate::source::table::{Position, Row, Values};
 
 /// How long commits are waited for where dirty reads show nothing.
 const OVERLAP: Duration = Duration::from_secs(60);
@@ -31,6 +32,8 @@ pub struct Layout {
     pub described: Vec<Seen>,
     /// The type of the watermark's column, where there is one that is a point in time.
     pub clock: Option<Cell>,
+    /// SQL for the bytes of the texts of key and watermark; `None` where SQL writes one of them otherwise than we do.
+    texts: Option<Vec<String>>,
     fields: Vec<Field>,
     watermark: Vec<usize>,
     key: Vec<usize>,
@@ -80,25 +83,54 @@ impl Layout {
             _ => None,
         };
         let auto = if catalog.shows_uncommitted { Settling::Bound } else { Settling::Overlap(OVERLAP) };
-        let settling = match settings.settle {
-            // Asked for, and the engine can't: an overlap is safer than a fence that sees nothing.
-            Settle::DirtyRead => auto,
-            other => Settling::of(other, auto),
-        };
+        if let (Settle::DirtyRead, Some(engine), Whose::Own) = (settings.settle, &catalog.engine, catalog.whose) {
+            let fact = format!("settle = \"dirty-read\" sees nothing in flight in {place}, whose engine is {engine}");
+            let remedy = "write settle = \"overlap:60s\" or longer, or make it an InnoDB table";
+            return Err(Error::new(ErrorKind::Config, format!("{fact}; {remedy}")));
+        }
         let shape = Shape {
             from: Dialect::MYSQL.source_of_rows(&settings.from),
             watermark: watermark.iter().map(|at| part(at, true)).collect::<Result<_>>()?,
             key: key.iter().map(|at| part(at, catalog.unique_key)).collect::<Result<_>>()?,
             resolution: if clock.is_some() { Resolution::Clock } else { Resolution::Unknown },
-            settling,
+            settling: Settling::of(settings.settle, auto),
             unique_key: catalog.unique_key,
             identity: catalog.identity.clone(),
             dialect: Dialect::MYSQL,
             dummy: "",
         };
         let selected: Vec<String> = fields.iter().map(Field::selected).collect();
+        let text = |at: &usize| digest::bytes(&described[*at], fields[*at].cell, &fields[*at].selected());
+        let texts = key.iter().chain(&watermark).map(text).collect();
         let described = described.iter().map(Seen::of).collect();
-        Ok(Self { shape, selected: selected.join(", "), described, clock, fields, watermark, key })
+        Ok(Self { shape, selected: selected.join(", "), described, clock, texts, fields, watermark, key })
+    }
+
+    /// SQL for the digest of a row; `None` where there is none.
+    pub fn digest(&self, watermark: bool, digits: u32) -> Option<String> {
+        let count = if watermark { usize::MAX } else { self.key.len() };
+        let parts: Vec<&str> = self.texts.as_ref()?.iter().take(count).map(String::as_str).collect();
+        Some(digest::number(&parts, digits))
+    }
+
+    /// The columns of watermark and key, for SELECT.
+    pub fn selected_position(&self) -> String {
+        let columns = self.watermark.iter().chain(&self.key).map(|at| self.fields[*at].selected());
+        columns.collect::<Vec<_>>().join(", ")
+    }
+
+    /// Reads them. What has no text is refused where the row is told, and differs until then.
+    pub fn read_position(&self, row: &mysql_async::Row, out: &mut Position) {
+        let Position { watermark, key } = out;
+        let mut next = 0;
+        for (parts, texts) in [(&self.watermark, watermark), (&self.key, key)] {
+            texts.resize_with(parts.len(), String::new);
+            for (text, at) in texts.iter_mut().zip(parts) {
+                text.clear();
+                let _ = self.fields[*at].cell.push_text(text, value(row, next));
+                next += 1;
+            }
+        }
     }
 
     /// Reads one row of a page into `out`.

@@ -4,6 +4,8 @@
 mod address;
 mod catalog;
 mod cell;
+mod digest;
+mod doctor;
 mod failure;
 mod fence;
 mod layout;
@@ -17,14 +19,15 @@ use tokio::runtime::Handle;
 use super::dialect::Dialect;
 use super::settling::{Resolution, Settling};
 use super::statement::{Shape, Statement};
+use super::sweep::Part;
 use super::{Begun, End, Opening, Position, Row, Span, Table, TableSource, Values};
 use crate::clock::Stop;
 use crate::error::{Error, ErrorKind, Result};
 use crate::setting::SourceName;
-use crate::source::Accounts;
 use crate::source::settings::{MysqlSettings, TableFrom};
+use crate::source::{Accounts, Finding};
 use address::Address;
-use catalog::Catalog;
+use catalog::{Catalog, Whose};
 use cell::Cell;
 use fence::{Clock, Fence, Maxima, smaller};
 use layout::{Layout, Seen};
@@ -70,7 +73,8 @@ struct Open {
     processes: bool,
     location: String,
     layout: Layout,
-    engine: Option<String>,
+    /// The engine that shows nothing in flight, and whose it is.
+    engine: Option<(String, Whose)>,
     fence: Option<Fence>,
     maxima: Maxima,
 }
@@ -133,7 +137,7 @@ impl MysqlTable {
         let open = self.opened()?;
         let catalog = Catalog::read(&mut open.session, &open.server, &table, stop)?;
         open.layout = Layout::of(&described, &catalog, &table, &format!("{what} of {}", open.location))?;
-        open.engine = catalog.engine;
+        open.engine = catalog.engine.map(|engine| (engine, catalog.whose));
         Ok(())
     }
 
@@ -164,23 +168,6 @@ impl Open {
     fn read_fence(&mut self, opening: &Opening<'_>, given: Option<&str>, stop: &Stop) -> Result<Fence> {
         let clock = Clock::read(&mut self.session, &self.server, given, self.processes, stop)?;
         Fence::read(&mut self.session, &self.layout, clock, opening.safe, stop)
-    }
-
-    fn settle_remark(&self) -> String {
-        match (self.layout.shape.settling, &self.engine, self.processes) {
-            (Settling::Bound, _, true) => {
-                "dirty-read: the bound also stays below running statements and open transactions (PROCESS is granted)".into()
-            }
-            (Settling::Bound, _, false) => {
-                "dirty-read without PROCESS: safe as long as no statement takes longer than 5 s to write its first row; \
-                 GRANT PROCESS ON *.* lifts that"
-                    .into()
-            }
-            (Settling::Overlap(_), Some(engine), _) => {
-                format!("engine {engine} shows nothing in flight: an overlap is used instead of dirty reads")
-            }
-            _ => "late commits are waited for by time alone; settle = \"dirty-read\" sees them".into(),
-        }
     }
 }
 
@@ -231,6 +218,36 @@ impl Table for MysqlTable {
             }
             span.after = last;
         }
+    }
+
+    fn scan(&mut self, part: &Part, stop: &Stop, each: &mut dyn FnMut(&Row) -> Result<()>) -> Result<()> {
+        let layout = &self.opened()?.layout;
+        let statement = layout.shape.scan(&layout.selected, part);
+        self.page(&statement, &mut None, stop, each).map(drop)
+    }
+
+    fn positions(&mut self, stop: &Stop, each: &mut dyn FnMut(&Position) -> Result<()>) -> Result<()> {
+        let Open { session, layout, .. } = self.opened()?;
+        let statement = layout.shape.scan(&layout.selected_position(), &Part::default());
+        let mut position = Position::default();
+        session.stream(&statement.sql, &statement.parameters, stop, &mut |row| {
+            layout.read_position(row, &mut position);
+            each(&position)
+        })
+    }
+
+    fn digest(&self, watermark: bool, digits: u32) -> Option<String> {
+        self.open.as_ref()?.layout.digest(watermark, digits)
+    }
+
+    fn is_replica(&mut self) -> Result<bool> {
+        // Other engines than InnoDB have no snapshots: a row that moves while they are read may be overlooked.
+        let read_only = self.ask("SELECT @@read_only", &[])?.into_iter().flatten().flatten().next();
+        Ok(self.opened()?.engine.is_some() || !matches!(read_only.as_deref(), Some("0" | "OFF")))
+    }
+
+    fn examine(&mut self) -> Result<Vec<Finding>> {
+        doctor::examine(self)
     }
 
     fn behind(&mut self, newest: &Values, by: Duration) -> Result<Option<Values>> {
@@ -293,10 +310,9 @@ impl Table for MysqlTable {
 
     fn remarks(&mut self) -> Result<Vec<String>> {
         let open = self.opened()?;
-        let mut lines = vec![open.settle_remark()];
+        let mut lines = vec![doctor::settling(open).1];
         if open.server.read_only {
-            let fact = "the server only reads, so it is most likely a replica";
-            lines.push(format!("{fact}: rows come in the order of the source only with replica_preserve_commit_order"));
+            lines.push(doctor::REPLICA.into());
         }
         Ok(lines)
     }

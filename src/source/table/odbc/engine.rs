@@ -125,6 +125,25 @@ impl Engine {
         }
     }
 
+    /// A question whose answer is `sure` where a row that a transaction does not show is not there: one state of the data
+    /// is seen, and no replica lags behind. `None` where that is not known. `has_snapshots` is SQL Server's.
+    pub fn surety(self, has_snapshots: bool) -> Option<&'static str> {
+        match self {
+            Self::Postgres => Some("SELECT CAST(CASE WHEN pg_is_in_recovery() THEN 'late' ELSE 'sure' END AS TEXT)"),
+            Self::MySql => Some(
+                "SELECT CASE WHEN @@read_only = 0 AND NOT EXISTS (SELECT 1 FROM information_schema.tables WHERE engine <> \
+                 'InnoDB' AND table_schema NOT IN ('mysql', 'information_schema', 'performance_schema', 'sys')) \
+                 THEN 'sure' ELSE 'late' END",
+            ),
+            Self::Sqlite => Some("SELECT 'sure'"),
+            Self::SqlServer if has_snapshots => Some(
+                "SELECT CASE WHEN CONVERT(varchar(20), DATABASEPROPERTYEX(DB_NAME(), 'Updateability')) = 'READ_WRITE' \
+                 THEN 'sure' ELSE 'late' END",
+            ),
+            _ => None,
+        }
+    }
+
     /// What stands before a query to see its plan, and what the plan says where rows are sorted rather than read in order.
     pub fn plan(self) -> Option<(&'static str, &'static str)> {
         match self {

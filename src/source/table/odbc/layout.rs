@@ -7,16 +7,18 @@ use super::engine::Engine;
 use super::wire::{Cell, Class, Described};
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::settings::{Settle, TableSettings};
-use crate::source::table::Row;
 use crate::source::table::dialect::Dialect;
 use crate::source::table::json::{joined, push_text};
 use crate::source::table::settling::{Resolution, Settling};
 use crate::source::table::statement::{Column, Shape};
+use crate::source::table::{Position, Row};
 
 /// `settle = "auto"`: how long commits are waited for.
 const OVERLAP: Duration = Duration::from_secs(60);
 /// Larger values make a row refused.
 pub const VALUE_MAX: usize = 16 << 20;
+
+const OTHER_WIDTH: &str = "the driver gave a row of another width than it described";
 
 /// A table's columns, and which of them make up watermark and key.
 #[derive(Default)]
@@ -25,6 +27,8 @@ pub struct Layout {
     pub shape: Shape,
     /// The columns of a page, for SELECT.
     pub selected: String,
+    /// Watermark and key alone, for SELECT.
+    pub selected_position: String,
     /// What the driver said, to notice a change.
     pub described: Vec<Described>,
     /// `"name":` of each column.
@@ -98,10 +102,11 @@ impl Layout {
             ..Shape::default()
         };
         let plain = described.iter().map(|column| format!("t.{}", dialect.quoted(&column.name)));
-        let texts = shape.order().map(|column| column.as_text.clone());
+        let texts: Vec<String> = shape.order().map(|column| column.as_text.clone()).collect();
+        let selected_position = texts.join(", ");
         let selected = plain.chain(texts).collect::<Vec<_>>().join(", ");
         let labels = described.iter().map(|column| label(&column.name)).collect();
-        Ok(Self { shape, selected, described, labels, watermark, key })
+        Ok(Self { shape, selected, selected_position, described, labels, watermark, key })
     }
 
     /// Reads one row of a page into `out`. `is_whole` says that a cut value is too large rather than in need of more room.
@@ -110,7 +115,7 @@ impl Layout {
         let own = self.described.len();
         let texts = self.watermark.len() + self.key.len();
         if row.len() != own + texts + 1 {
-            return Err(Unread::Odd("the driver gave a row of another width than it described"));
+            return Err(Unread::Odd(OTHER_WIDTH));
         }
         if !is_whole && row.iter().any(|cell| matches!(cell, Cell::Cut(_))) {
             return Err(Unread::Cut);
@@ -126,14 +131,31 @@ impl Layout {
         out.row_json.push('}');
         self.object(row, &self.watermark, &mut out.watermark_json);
         self.object(row, &self.key, &mut out.key_json);
-        take(&row[own..own + self.watermark.len()], &mut out.position.watermark)?;
-        take(&row[own + self.watermark.len()..own + texts], &mut out.position.key)?;
+        self.take(&row[own..own + texts], &mut out.position)?;
         match out.position.key.as_slice() {
             [single] => out.key.extend_from_slice(single.as_bytes()),
             several => out.key.extend_from_slice(joined(several.iter().map(String::as_str)).as_bytes()),
         }
         out.settled = matches!(&row[own + texts], Cell::Text(text) if text.trim() == "1");
         Ok(())
+    }
+
+    /// Reads watermark and key alone.
+    pub fn read_position(&self, row: &[Cell], is_whole: bool, out: &mut Row) -> std::result::Result<(), Unread> {
+        let texts = self.watermark.len() + self.key.len();
+        if row.len() != texts + 1 {
+            return Err(Unread::Odd(OTHER_WIDTH));
+        }
+        if !is_whole && row.iter().any(|cell| matches!(cell, Cell::Cut(_))) {
+            return Err(Unread::Cut);
+        }
+        self.take(&row[..texts], &mut out.position)
+    }
+
+    fn take(&self, cells: &[Cell], out: &mut Position) -> std::result::Result<(), Unread> {
+        let (watermark, key) = cells.split_at(self.watermark.len());
+        take(watermark, &mut out.watermark)?;
+        take(key, &mut out.key)
     }
 
     fn object(&self, row: &[Cell], columns: &[usize], out: &mut String) {

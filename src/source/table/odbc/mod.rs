@@ -3,13 +3,14 @@
 //!
 //! - `process`: the helper and its deadlines; `wire`: what is said between the two
 //! - `engine`: how each database writes SQL; `connection`: the connection string; `failure`: what drivers say
-//! - `layout`, `cell`: columns and values
+//! - `layout`, `cell`: columns and values; `pages`: reading them
 
 mod cell;
 mod connection;
 mod engine;
 mod failure;
 mod layout;
+mod pages;
 mod process;
 pub mod wire;
 
@@ -19,7 +20,8 @@ use std::time::Duration;
 use super::dialect::Dialect;
 use super::login::Attempt;
 use super::settling::Resolution;
-use super::statement::{Shape, Statement};
+use super::statement::Shape;
+use super::sweep::{Part, Reach};
 use super::{Begun, End, Opening, Position, Row, Span, Table, TableSource, Values};
 use crate::clock::Stop;
 use crate::error::{Error, ErrorKind, Result};
@@ -27,9 +29,13 @@ use crate::setting::SourceName;
 use crate::source::Accounts;
 use crate::source::settings::{OdbcSettings, TableFrom};
 use engine::Engine;
-use layout::{Known, Layout, Unread, VALUE_MAX};
+use layout::{Known, Layout};
+use pages::What;
 use process::Process;
 use wire::{Answer, Request};
+
+/// So many keys are read at once by a sweep: some drivers keep a whole result in memory.
+const POSITIONS_PAGE: u64 = 50_000;
 
 /// A table source over an ODBC driver.
 pub type OdbcSource = TableSource<OdbcTable>;
@@ -75,6 +81,8 @@ struct Open {
     whole: bool,
     /// SQL Server's `MIN_ACTIVE_ROWVERSION()`, from before the snapshot.
     min_active: Option<String>,
+    /// SQL Server: whether a transaction sees one state of the data.
+    has_snapshots: bool,
 }
 
 impl OdbcTable {
@@ -132,8 +140,19 @@ impl OdbcTable {
             Answer::Connected { database, catalog, quote } => {
                 let engine = Engine::named(&database);
                 let (location, dialect, layout) = (location.to_owned(), engine.dialect(&quote), Layout::default());
-                let (whole, min_active) = (false, None);
-                Ok(Open { process, location, database, catalog, engine, dialect, layout, whole, min_active })
+                let (whole, min_active, has_snapshots) = (false, None, false);
+                Ok(Open {
+                    process,
+                    location,
+                    database,
+                    catalog,
+                    engine,
+                    dialect,
+                    layout,
+                    whole,
+                    min_active,
+                    has_snapshots,
+                })
             }
             other => Err(process.surprise(&other)),
         }
@@ -149,6 +168,7 @@ impl OdbcTable {
             if allowed.into_iter().flatten().flatten().any(|state| state == "1") {
                 let sql = "SET TRANSACTION ISOLATION LEVEL SNAPSHOT".into();
                 self.done(&mut open, Request::Run { sql }, stop)?;
+                open.has_snapshots = true;
             }
         }
         self.done(&mut open, Request::Rollback, stop)?;
@@ -293,48 +313,6 @@ impl OdbcTable {
             Err(error) => Err(error),
         }
     }
-
-    /// Reads one page; returns how many rows there were, and whether it ended early at a value that needs more room.
-    fn page(
-        &self,
-        open: &mut Open,
-        statement: Statement,
-        last: &mut Option<Position>,
-        stop: &Stop,
-        each: &mut dyn FnMut(&Row) -> Result<()>,
-    ) -> Result<(u64, bool)> {
-        let Statement { sql, parameters } = statement;
-        let (whole, value_max) = (open.whole, u32::try_from(VALUE_MAX).unwrap_or(u32::MAX));
-        self.done(open, Request::Stream { sql, parameters, whole, value_max }, stop)?;
-        let mut buffers = Row::default();
-        let mut count = 0;
-        let mut cut = false;
-        'page: loop {
-            let rows = match open.process.ask(&Request::Next, self.limit(), stop)? {
-                Answer::Rows(rows) if rows.is_empty() => break,
-                Answer::Rows(rows) => rows,
-                other => return Err(open.process.surprise(&other)),
-            };
-            for row in &rows {
-                match open.layout.read(row, whole, &mut buffers) {
-                    Ok(()) => {}
-                    Err(Unread::Cut) => {
-                        cut = true;
-                        break 'page;
-                    }
-                    Err(Unread::Odd(fact)) => {
-                        let fact = format!("read {}: {fact}", open.location);
-                        return Err(Error::new(ErrorKind::Invalid, fact));
-                    }
-                }
-                each(&buffers)?;
-                count += 1;
-                *last =
-                    Some(Position { watermark: buffers.position.watermark.clone(), key: buffers.position.key.clone() });
-            }
-        }
-        Ok((count, cut))
-    }
 }
 
 impl Table for OdbcTable {
@@ -370,21 +348,28 @@ impl Table for OdbcTable {
 
     fn stream(&mut self, span: &Span, stop: &Stop, each: &mut dyn FnMut(&Row) -> Result<()>) -> Result<()> {
         let page = u64::from(self.settings.table.page.max(1));
-        let mut span = span.clone();
-        self.with(|table, open| {
-            loop {
-                let statement = open.layout.shape.page(&open.layout.selected, &span, Some(page));
-                let mut last = None;
-                let (count, cut) = table.page(open, statement, &mut last, stop, each)?;
-                if count < page && !cut {
-                    return Ok(());
-                }
-                open.whole |= cut;
-                if last.is_some() {
-                    span.after = last;
-                }
-            }
-        })
+        self.pages(span, page, What::Rows, stop, each)
+    }
+
+    fn scan(&mut self, part: &Part, stop: &Stop, each: &mut dyn FnMut(&Row) -> Result<()>) -> Result<()> {
+        let settled = match &part.settled {
+            Reach::UpTo(edge) => Some(edge.clone()),
+            Reach::Nothing => None,
+            Reach::Everything => return Err(Error::internal("a table behind ODBC has no row versions")),
+        };
+        self.stream(&Span { settled, ..Span::default() }, stop, each)
+    }
+
+    fn positions(&mut self, stop: &Stop, each: &mut dyn FnMut(&Position) -> Result<()>) -> Result<()> {
+        self.pages(&Span::default(), POSITIONS_PAGE, What::Positions, stop, &mut |row| each(&row.position))
+    }
+
+    fn is_replica(&mut self) -> Result<bool> {
+        let open = self.open.as_ref();
+        match open.and_then(|open| open.engine.surety(open.has_snapshots)) {
+            Some(sql) => Ok(!self.ask(sql, &[])?.into_iter().flatten().flatten().any(|text| text == "sure")),
+            None => Ok(true),
+        }
     }
 
     fn behind(&mut self, newest: &Values, by: Duration) -> Result<Option<Values>> {

@@ -5,6 +5,7 @@ use md5::{Digest, Md5};
 use crate::change::{Key, Known, Presence};
 use crate::clock::Stop;
 use crate::error::{Error, ErrorKind, Result};
+use crate::source::table::Position;
 use crate::source::{Ledger, PAGE_ENTRIES_MAX};
 
 /// A bucket holds at most about so many keys.
@@ -110,6 +111,13 @@ impl Parts {
     }
 }
 
+/// The bucket of a row, and its digest.
+pub fn of_position(position: &Position, buckets: u64) -> (u64, u64) {
+    let keys = || position.key.iter().map(String::as_bytes);
+    let all = keys().chain(position.watermark.iter().map(String::as_bytes));
+    (number(keys(), KEY_DIGITS) % buckets, number(all, ROW_DIGITS))
+}
+
 /// Takes a page of known keys.
 pub type EachPage<'a> = dyn FnMut(&mut dyn Ledger, Vec<(Key, Known)>) -> Result<()> + 'a;
 
@@ -159,6 +167,8 @@ mod tests {
         assert_eq!(number([&b"7"[..]].into_iter(), ROW_DIGITS), 0x8f1_4e45_fcee);
         let parts = Parts { keys: true, watermarks: false };
         assert_eq!(parts.digests(b"[\"a\",\"\\\"b\"]", b"9", 1).1, number([&b"a\n\"b\n9"[..]].into_iter(), ROW_DIGITS));
+        let position = Position { watermark: vec!["9".into()], key: vec!["a".into(), "\"b".into()] };
+        assert_eq!(parts.digests(b"[\"a\",\"\\\"b\"]", b"9", 8), of_position(&position, 8));
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //!
 //! A sweep runs behind a pass over everything beyond SAFE, in its snapshot: whatever was told before is older than that, and
 //! what is unknown at or below SAFE was missed. The database counts its rows per bucket of keys and sums up their digests; the
-//! same is computed of the known keys, and only buckets that differ are read.
+//! same is computed of the known keys, and only buckets that differ are read. Where the database has no such digest, all keys and
+//! watermarks are read and counted here.
 //!
 //! - `state`: when a sweep is due, and what is remembered of the last one
 //! - `digest`: the digests, and how known keys are counted

@@ -1,10 +1,11 @@
 //! One sweep: count, compare, read what differs, tell. When it is due belongs to `state`.
 
-use super::digest::{KEY_DIGITS, Parts, ROW_DIGITS, Tally, bucket_count, parsed};
+use super::digest::{KEY_DIGITS, Parts, ROW_DIGITS, Tally, bucket_count, of_position, parsed};
 use super::gone::Gone;
 use super::late::{Teller, each_unmet};
 use super::{Part, Reach, Swept};
-use crate::error::{Error, ErrorKind, Result};
+use crate::clock::Stop;
+use crate::error::Result;
 use crate::source::table::batch::Terms;
 use crate::source::table::cursor::Cursor;
 use crate::source::table::plan::too_many;
@@ -19,8 +20,8 @@ const GROUP_BUCKETS: usize = 512;
 /// Which buckets there are, and how keys find theirs.
 struct Buckets {
     count: u64,
-    /// SQL for the number that decides the bucket.
-    key: String,
+    /// SQL for the number that decides the bucket, where the database computes it.
+    key: Option<String>,
     parts: Parts,
 }
 
@@ -113,7 +114,7 @@ impl<T: Table> TableSource<T> {
         ledger: &mut dyn Ledger,
     ) -> Result<Found> {
         let swept = cursor.sweep.clone().unwrap_or_default();
-        let (buckets, there) = self.count_rows()?;
+        let (buckets, there) = self.count_rows(look.stop)?;
         let known = Tally::of_known(ledger, buckets.parts, buckets.count, look.stop)?;
         let differing = there.differing(&known);
         let accepted = look.accepted;
@@ -134,11 +135,15 @@ impl<T: Table> TableSource<T> {
         };
         for group in differing.chunks(GROUP_BUCKETS) {
             let all = group.len() as u64 == buckets.count;
-            let wanted = self.table.shape().in_buckets(&buckets.key, buckets.count, group);
-            let part = Part { condition: (!all).then_some(wanted), settled: reach.clone() };
+            let wanted = |key: &String| self.table.shape().in_buckets(key, buckets.count, group);
+            let condition = buckets.key.as_ref().filter(|_| !all).map(wanted);
+            // What the database can't leave out is left out here.
+            let sifts = buckets.key.is_none() && !all;
+            let part = Part { condition, settled: reach.clone() };
             let mut teller = Teller::new(&terms, silent, !swept.refiltered, cursor, &mut self.refusals);
             self.table.scan(&part, look.stop, &mut |row: &Row| {
-                if teller.take(row) {
+                let is_wanted = !sifts || group.binary_search(&buckets.parts.bucket(&row.key, buckets.count)).is_ok();
+                if is_wanted && teller.take(row) {
                     look.progress.advance(0, teller.flush(ledger)?, 0);
                 }
                 look.stop.check()
@@ -157,24 +162,27 @@ impl<T: Table> TableSource<T> {
     }
 
     /// What is there, per bucket.
-    fn count_rows(&mut self) -> Result<(Buckets, Tally)> {
+    fn count_rows(&mut self, stop: &Stop) -> Result<(Buckets, Tally)> {
         let statement = self.table.shape().rows();
         let count = bucket_count(self.number(&statement)?);
         let shape = self.table.shape();
         let parts = Parts { keys: shape.key.len() > 1, watermarks: shape.watermark.len() > 1 };
         let digests = (self.table.digest(false, KEY_DIGITS), self.table.digest(true, ROW_DIGITS));
+        let mut tally = Tally::new(count);
         let (Some(key), Some(row)) = digests else {
-            let fact = format!("source {} can't sweep: this database computes no digests", self.name);
-            return Err(Error::new(ErrorKind::Config, format!("{fact}; remove sweep")));
+            self.table.positions(stop, &mut |position| {
+                let (bucket, sum) = of_position(position, count);
+                tally.add(bucket, 1, sum.into())
+            })?;
+            return Ok((Buckets { count, key: None, parts }, tally));
         };
         let statement = self.table.shape().bucket_sums(&key, &row, count);
-        let mut tally = Tally::new(count);
         for answer in self.ask(&statement)? {
             let number = |at: usize| parsed(answer.get(at));
             let whole = |number: u128| u64::try_from(number).unwrap_or(u64::MAX);
             tally.add(whole(number(0)?), whole(number(1)?), number(2)?)?;
         }
-        Ok((Buckets { count, key, parts }, tally))
+        Ok((Buckets { count, key: Some(key), parts }, tally))
     }
 
     /// From now on the overlap is what sweeps made of it.
