@@ -165,6 +165,11 @@ fn bad_values_of_a_table_are_named_with_the_remedy() {
             &["is no way to settle with ODBC", "active-rowversion"],
         ),
         whole(
+            "[sink.s]\nkind=\"script\"\ncommand=[\"cat\"]\n[source.t]\nkind=\"odbc\"\nconnection=\"DSN=x\"\ntable=\"t\"\nkey=\"id\"\nwatermark=\"w\"\nwatermark_timezone=\"UTC\"\nto=[\"s\"]\n",
+            "watermark_timezone=",
+            &["watermark_timezone is not heeded with ODBC", "overlap:2h"],
+        ),
+        whole(
             "[sink.s]\nkind=\"script\"\ncommand=[\"cat\"]\n[source.t]\nkind=\"sqlite\"\npath=\"x\"\nquery=\"DELETE FROM t\"\nkey=\"id\"\nwatermark=\"w\"\nto=[\"s\"]\n",
             "query=",
             &["source.t.query = \"DELETE FROM t\" is not a query", "SELECT"],

@@ -21,6 +21,33 @@ mod overlap {
     conformance_suite!(Overlapped(new_place()));
 }
 
+/// The same rules with the fence.
+mod fence {
+    use super::{Fenced, conformance_suite, new_place};
+    conformance_suite!(Fenced(new_place()));
+}
+
+/// A database whose tables are read with the fence.
+pub struct Fenced(pub Database);
+
+impl Place for Fenced {
+    fn run(&self, sql: &str) {
+        self.0.run(sql);
+    }
+
+    fn source(&self, table: &TableSettings) -> Box<dyn Source> {
+        self.0.source(&TableSettings { settle: Settle::Fence, ..table.clone() })
+    }
+
+    fn settles_by_real_time(&self) -> bool {
+        true
+    }
+
+    fn fill(&self, first: u32, count: u32, tie: u32) {
+        self.0.fill(first, count, tie);
+    }
+}
+
 /// A database whose tables are read with an overlap.
 pub struct Overlapped(pub Database);
 
