@@ -6,7 +6,7 @@ use std::fs::File;
 use highwater::change::{Decision, Facts, Key, Kind, Known, Policy, Sight, decide};
 use highwater::error::{Error, ErrorKind, Result};
 use highwater::event::SpoolWriter;
-use highwater::source::{Block, Ledger, PAGE_ENTRIES_MAX, Page};
+use highwater::source::{Block, Ledger, PAGE_ENTRIES_MAX, Page, SegmentWrite};
 
 use super::rows;
 
@@ -37,6 +37,7 @@ pub struct MemoryLedger {
     pub before_commit: Option<Box<dyn FnMut(usize)>>,
     identities: HashSet<(Key, u64, Kind, [u8; 32])>,
     policy: Policy,
+    segments: BTreeMap<(Vec<u8>, i64), Vec<u8>>,
 }
 
 impl MemoryLedger {
@@ -52,6 +53,7 @@ impl MemoryLedger {
             fail_at: None,
             before_commit: None,
             identities: HashSet::new(),
+            segments: BTreeMap::new(),
             policy: Policy { tracks_keys, received: false, pruned_revision: 0 },
         }
     }
@@ -117,8 +119,9 @@ impl Ledger for MemoryLedger {
         self.known.is_empty()
     }
 
-    fn segment(&mut self, _: &[u8]) -> Result<Vec<Block>> {
-        Ok(Vec::new())
+    fn segment(&mut self, folder: &[u8]) -> Result<Vec<Block>> {
+        let blocks = self.segments.iter().filter(|((place, _), _)| place == folder);
+        Ok(blocks.map(|((_, ordinal), bytes)| Block { ordinal: *ordinal, bytes: bytes.clone() }).collect())
     }
 
     fn folders_below(&mut self, _: &[u8]) -> Result<Vec<Vec<u8>>> {
@@ -146,6 +149,17 @@ impl Ledger for MemoryLedger {
             call(self.commits);
         }
         self.commits += 1;
+        for write in &page.segments {
+            match write {
+                SegmentWrite::Put { folder, block } => {
+                    self.segments.insert((folder.clone(), block.ordinal), block.bytes.clone());
+                }
+                SegmentWrite::Delete { folder, ordinal } => {
+                    self.segments.remove(&(folder.clone(), *ordinal));
+                }
+                SegmentWrite::DeleteFolder { folder } => self.segments.retain(|(place, _), _| place != folder),
+            }
+        }
         for entry in &page.entries {
             if let Sight::Refused { reason, .. } = &entry.sight {
                 self.refused.push((entry.key.clone(), reason.clone()));

@@ -240,7 +240,7 @@ macro_rules! sweep_suite {
         }
         #[cfg(feature = "odbc")]
         mod odbc_mariadb {
-            $(#[test] fn $rule() { super::$rule(&crate::table::odbc_mariadb::new_place()); })*
+            $(#[test] fn $rule() { super::$rule(&crate::table::odbc_mariadb::new_quiet_place()); })*
         }
         #[cfg(feature = "odbc")]
         mod odbc_sqlite {

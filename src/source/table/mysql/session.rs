@@ -152,7 +152,9 @@ impl Session {
     /// Whether this user may run a query.
     pub fn may(&mut self, sql: &str, stop: &Stop) -> Result<bool> {
         self.wait(stop, async |conn| match conn.query_drop(sql).await {
-            Err(error) if matches!(code(&error), Some(1044 | 1045 | 1142 | 1143 | 1227 | 1193 | 1109)) => Ok(false),
+            Err(error) if matches!(code(&error), Some(1044 | 1045 | 1142 | 1143 | 1227 | 1193 | 1109 | 1345)) => {
+                Ok(false)
+            }
             other => other.map(|()| true),
         })
     }
