@@ -8,11 +8,13 @@
 //! - `local`: watermarks that are local times
 //! - `round`: one poll; `plan`: which pass it makes; `pass`: running it; `batch`: rows on their way to a page
 //! - `versions`: which pass by row version comes next (pure); `versions_pass`: running it
+//! - `pace`: how often a dear look may run (pure); `between`: what polls do between two of them
 //! - `sweep`: rows that were removed, and rows that polls missed
 //! - `explaining`: what `check` and `explain` say; `doctor`: what `doctor` tries; `settled`: how far SAFE has come
 //! - `login`, `waiting`: what the adapters to servers share; `sqlite`, `postgres`, `mysql`, `odbc`: the adapters
 
 mod batch;
+mod between;
 mod calendar;
 mod cursor;
 mod dialect;
@@ -23,6 +25,7 @@ mod local;
 mod login;
 pub mod mysql;
 pub mod odbc;
+mod pace;
 mod pass;
 mod plan;
 pub mod postgres;
@@ -150,6 +153,11 @@ pub trait Table: Send {
         Ok(None)
     }
 
+    /// Who keeps SAFE from moving, a line each, where the database says how far it may go (see [`Table::bound`]).
+    fn holders(&mut self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
     /// Why rows could be lost with the way to settle that is in use, one line; `None` where nothing speaks for it.
     fn hazard(&self) -> Option<String> {
         None
@@ -193,6 +201,8 @@ pub struct Opening<'a> {
     pub first: bool,
     /// The writers that the cursor's marks wait for.
     pub awaited: &'a [String],
+    /// Whether rows may be read by watermark though they have versions: then the writers are wanted, too.
+    pub between: bool,
     /// Whether a poll follows, which may ask for [`Table::bound`]; else only questions do.
     pub polls: bool,
 }

@@ -2,14 +2,12 @@
 
 use super::batch::duplicate;
 use super::cursor::{Cursor, Pass};
+use super::pace::SHARE;
 use super::settling::{Moment, Settling, closed_mark, guard, settled_mark, ties_remain};
 use super::{Table, TableSource, Values};
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::settings::Start;
 use crate::source::{Hold, HoldReason, Ledger, Look};
-
-/// Reading the window again may take one part in so many of the time.
-const WINDOW_SHARE: u32 = 20;
 
 /// What a poll is going to do.
 pub(super) enum Plan {
@@ -223,7 +221,7 @@ impl<T: Table> TableSource<T> {
         // A sweep needs everything beyond SAFE to be told.
         let (began, took) = self.window.filter(|_| !self.sweeps)?;
         let seen = cursor.marks.last()?;
-        let is_due = now.tick.saturating_sub(began) >= took * WINDOW_SHARE;
+        let is_due = now.tick.saturating_sub(began) >= took * SHARE;
         let (next, next_ties) = (cursor.safe.clone(), cursor.ties);
         let floor = Some(seen.watermark.clone());
         (!is_due).then(|| Pass { floor, floor_ties: true, next, next_ties, ..Pass::default() })
