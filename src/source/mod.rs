@@ -47,6 +47,15 @@ pub trait Source: Send {
     /// What it says of one key now, for `explain`: filters that apply, readiness, whether it is there. Lines for people.
     fn explain(&mut self, key: &Key) -> Result<Vec<String>>;
 
+    /// The same, where the source has got to `cursor`.
+    ///
+    /// # Errors
+    /// As [`Source::explain`].
+    fn explain_from(&mut self, key: &Key, cursor: Option<&str>) -> Result<Vec<String>> {
+        let _ = cursor;
+        self.explain(key)
+    }
+
     /// Tries what the place announces and what of it really works, for `doctor`; leaves nothing behind.
     ///
     /// # Errors

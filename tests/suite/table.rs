@@ -1,5 +1,6 @@
 //! Table sources against real databases, through the library's own interface and a ledger in memory.
 
+mod between;
 mod conformance;
 mod doctor;
 mod fence;
@@ -18,6 +19,7 @@ mod postgres_access;
 mod postgres_types;
 mod settling;
 mod sqlite;
+mod status;
 mod sweep;
 mod sweep_keys;
 mod versions;

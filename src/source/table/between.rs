@@ -31,12 +31,21 @@ pub(super) struct Glance {
     pub(super) span: VersionSpan,
     /// X of its snapshot.
     x: u64,
+    /// The mark that was closed before its snapshot: SAFE when it is over.
+    closed: Option<Values>,
 }
 
 impl Between {
     /// Whether the next poll may do without a scan, so that it must know who could commit before its snapshot.
     pub(super) fn is_possible(&self, look: &Look<'_>) -> bool {
         (self.safe.is_some() || !self.marks.is_empty()) && !self.pace.is_due(look.clock.tick())
+    }
+
+    /// SAFE is at `closed` now.
+    fn close(&mut self, closed: Option<&Values>) {
+        if let Some(at) = self.marks.iter().rposition(|mark| Some(&mark.watermark) == closed) {
+            self.safe = self.marks.drain(..=at).next_back().map(|mark| mark.watermark);
+        }
     }
 
     /// The writers that marks wait for.
@@ -61,10 +70,9 @@ impl<T: Table> TableSource<T> {
             return Ok(None);
         }
         let between = &mut self.between;
-        if let Some(at) = closed_mark(&between.marks, self.table.writers_before()) {
-            let closed: Vec<Mark> = between.marks.drain(..=at).collect();
-            between.safe = closed.into_iter().last().map(|mark| mark.watermark);
-        }
+        let closed = closed_mark(&between.marks, self.table.writers_before());
+        let closed = closed.map(|at| between.marks[at].watermark.clone());
+        // What those who have ended committed lies below that mark: it is read once more from where SAFE was.
         let Some(at) = between.safe.clone().or_else(|| between.marks.first().map(|mark| mark.watermark.clone())) else {
             return Ok(None);
         };
@@ -75,7 +83,7 @@ impl<T: Table> TableSource<T> {
             settled: 0,
             ..VersionSpan::default()
         };
-        Ok(Some(Glance { span, x: horizon.xmin }))
+        Ok(Some(Glance { span, x: horizon.xmin, closed }))
     }
 
     /// Tells the rows of a glance. The cursor stays: what follows from it is the scan's affair.
@@ -120,6 +128,7 @@ impl<T: Table> TableSource<T> {
         told?;
         self.between.pace.did_without();
         self.between.x = glance.x;
+        self.between.close(glance.closed.as_ref());
         self.note_writers(now)?;
         self.memory = Some(Memory { durable, cursor });
         Ok(Looked { complete: true, seen: batch.seen, ..Looked::default() })

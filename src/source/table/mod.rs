@@ -10,7 +10,7 @@
 //! - `versions`: which pass by row version comes next (pure); `versions_pass`: running it
 //! - `pace`: how often a dear look may run (pure); `between`: what polls do between two of them
 //! - `sweep`: rows that were removed, and rows that polls missed
-//! - `explaining`: what `check` and `explain` say; `doctor`: what `doctor` tries; `settled`: how far SAFE has come
+//! - `explaining`: what `explain` says; `doctor`: what `doctor` and `check` try; `settled`: how far SAFE has come
 //! - `login`, `waiting`: what the adapters to servers share; `sqlite`, `postgres`, `mysql`, `odbc`: the adapters
 
 mod batch;
@@ -169,7 +169,12 @@ pub trait Table: Send {
         None
     }
 
-    /// What is to be said of this kind of database in particular, for `doctor`.
+    /// What `settle` calls it where SAFE follows [`Table::bound`].
+    fn bound_word(&self) -> &'static str {
+        "bound"
+    }
+
+    /// What is to be said of this kind of database in particular, for `doctor` and `check`.
     fn examine(&mut self) -> Result<Vec<Finding>> {
         Ok(Vec::new())
     }
@@ -179,11 +184,6 @@ pub trait Table: Send {
 
     /// Who answers, for people: `PostgreSQL 15.18`.
     fn server(&mut self) -> Result<String>;
-
-    /// What else `check` should say of this server and this user, a line each.
-    fn remarks(&mut self) -> Result<Vec<String>> {
-        Ok(Vec::new())
-    }
 
     /// Ends the snapshot. After `Broken` the next poll connects afresh.
     fn end(&mut self, end: End);

@@ -315,7 +315,11 @@ impl<T: Table> Source for TableSource<T> {
     }
 
     fn explain(&mut self, key: &Key) -> Result<Vec<String>> {
-        self.within_snapshot(&crate::clock::Stop::new(), |source| source.story(key))
+        self.explain_from(key, None)
+    }
+
+    fn explain_from(&mut self, key: &Key, cursor: Option<&str>) -> Result<Vec<String>> {
+        self.within_snapshot(&crate::clock::Stop::new(), |source| source.story(key, cursor))
     }
 }
 

@@ -64,7 +64,7 @@ impl<T: Table> TableSource<T> {
         let mut held_by = self.held_by();
         held_by.extend(self.table.holders()?);
         held_by.truncate(HELD_BY_MAX);
-        let mode = self.settling().word();
+        let mode = self.mode();
         Ok(Some(Settled { mode, safe: safe.map(|safe| safe.join(", ")), lag, held_by, ..Settled::default() }))
     }
 
@@ -84,13 +84,21 @@ impl<T: Table> TableSource<T> {
         let put_off = self.between.pace.put_off().filter(|_| x.is_none_or(|x| x < self.running.next));
         let scanned = put_off.map_or(Duration::ZERO, |at| now.tick.saturating_sub(at));
         Ok(Some(Settled {
-            mode: self.settling().word(),
+            mode: self.mode(),
             lag: safe.is_some().then_some(held_for.max(scanned)),
             safe,
             held_by: holders.into_iter().map(|holder| holder.shown).take(HELD_BY_MAX).collect(),
             pace: self.between.pace.shown(),
             ..Settled::default()
         }))
+    }
+
+    /// The way to settle that is in use, as `settle` has it.
+    pub(super) fn mode(&self) -> String {
+        match self.settling() {
+            Settling::Bound => self.table.bound_word().into(),
+            other => other.word(),
+        }
     }
 
     /// The writers that the oldest mark waits for, as far as they were there when this look began.

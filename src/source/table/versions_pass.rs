@@ -200,12 +200,12 @@ impl<T: Table> TableSource<T> {
         self.table.written_value(values, newest.as_ref())
     }
 
-    fn is_windowed(&mut self) -> Result<bool> {
+    pub(super) fn is_windowed(&mut self) -> Result<bool> {
         Ok(matches!(self.settings.window, Window::Span(_)) && self.by_version()?.has_window_index()?)
     }
 
     /// Where the window begins; `None`, which looks at everything, while no row has a watermark.
-    fn coarse(&mut self) -> Result<Option<String>> {
+    pub(super) fn coarse(&mut self) -> Result<Option<String>> {
         let (Window::Span(span), Some(newest)) = (self.settings.window, self.newest()?) else { return Ok(None) };
         Ok(self.table.behind(&newest, span.duration())?.and_then(|values| values.into_iter().next()))
     }

@@ -4,8 +4,10 @@
 mod address;
 mod catalog;
 mod cell;
+mod doctor;
 mod failure;
 mod fence;
+mod holders;
 mod layout;
 mod session;
 
@@ -21,8 +23,8 @@ use super::{Begun, End, Opening, Position, Row, Span, Table, TableSource, Values
 use crate::clock::Stop;
 use crate::error::{Error, ErrorKind, Result};
 use crate::setting::SourceName;
-use crate::source::Accounts;
 use crate::source::settings::{MysqlSettings, TableFrom};
+use crate::source::{Accounts, Finding};
 use address::Address;
 use catalog::Catalog;
 use cell::Cell;
@@ -165,23 +167,6 @@ impl Open {
         let clock = Clock::read(&mut self.session, &self.server, given, self.processes, stop)?;
         Fence::read(&mut self.session, &self.layout, clock, opening.safe, stop)
     }
-
-    fn settle_remark(&self) -> String {
-        match (self.layout.shape.settling, &self.engine, self.processes) {
-            (Settling::Bound, _, true) => {
-                "dirty-read: the bound also stays below running statements and open transactions (PROCESS is granted)".into()
-            }
-            (Settling::Bound, _, false) => {
-                "dirty-read without PROCESS: safe as long as no statement takes longer than 5 s to write its first row; \
-                 GRANT PROCESS ON *.* lifts that"
-                    .into()
-            }
-            (Settling::Overlap(_), Some(engine), _) => {
-                format!("engine {engine} shows nothing in flight: an overlap is used instead of dirty reads")
-            }
-            _ => "late commits are waited for by time alone; settle = \"dirty-read\" sees them".into(),
-        }
-    }
 }
 
 impl Table for MysqlTable {
@@ -291,14 +276,31 @@ impl Table for MysqlTable {
         Ok(format!("{} at {}", open.server.version, open.location))
     }
 
-    fn remarks(&mut self) -> Result<Vec<String>> {
+    fn holders(&mut self) -> Result<Vec<String>> {
+        let stop = self.stop.clone();
         let open = self.opened()?;
-        let mut lines = vec![open.settle_remark()];
-        if open.server.read_only {
-            let fact = "the server only reads, so it is most likely a replica";
-            lines.push(format!("{fact}: rows come in the order of the source only with replica_preserve_commit_order"));
-        }
-        Ok(lines)
+        let Some(in_flight) = open.fence.as_ref().and_then(Fence::held_at) else { return Ok(Vec::new()) };
+        holders::holders(&mut open.session, open.processes, &in_flight, &stop)
+    }
+
+    fn lag(&mut self, safe: &Values) -> Result<Option<Duration>> {
+        let given = self.settings.table.watermark_timezone.clone();
+        let stop = self.stop.clone();
+        let open = self.opened()?;
+        let (Some(cell), [safe]) = (open.layout.clock, safe.as_slice()) else { return Ok(None) };
+        let clock = Clock::read(&mut open.session, &open.server, given.as_deref(), false, &stop)?;
+        let now = clock.text(cell, clock.now, clock.offsets.0, Duration::ZERO);
+        let sql = "SELECT GREATEST(TIMESTAMPDIFF(MICROSECOND, CAST(? AS DATETIME(6)), CAST(? AS DATETIME(6))), 0)";
+        let answer = open.session.ask(sql, &[safe, &now], &stop)?.into_iter().flatten().flatten().next();
+        Ok(answer.and_then(|text| text.parse().ok()).map(Duration::from_micros))
+    }
+
+    fn bound_word(&self) -> &'static str {
+        "dirty-read"
+    }
+
+    fn examine(&mut self) -> Result<Vec<Finding>> {
+        doctor::examine(self)
     }
 
     fn end(&mut self, end: End) {
