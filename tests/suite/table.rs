@@ -14,6 +14,7 @@ mod odbc;
 mod odbc_process;
 #[cfg(feature = "odbc")]
 mod odbc_sqlite;
+mod operated;
 mod postgres;
 mod postgres_access;
 mod postgres_types;

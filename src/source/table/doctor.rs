@@ -134,7 +134,7 @@ impl<T: Table> TableSource<T> {
         let each: Vec<String> = shape.watermark.iter().map(|c| format!("{} {}", c.name, c.type_name)).collect();
         let (watermark, resolution) = (each.join(", "), shape.resolution);
         if watermark.is_empty() {
-            tell("watermark", Verdict::Note, "none: rows are found by the transaction that wrote them".into());
+            tell("watermark", Verdict::Note, format!("{} is read without a watermark", self.settings.from.word()));
             return Ok(findings);
         }
         let Some(newest) = self.newest()? else {

@@ -25,7 +25,7 @@ impl<T: Table> TableSource<T> {
         let Some(watermark) = row.iter().cloned().collect::<Option<Vec<String>>>() else {
             return Ok(vec![format!("the row is there, but {} is NULL", self.settings.watermark.join(" or "))]);
         };
-        let mut lines = vec![match watermark.is_empty() {
+        let mut lines = vec![match self.settings.watermark.is_empty() {
             true => "the row is there".into(),
             false => format!("the row is there with watermark {}", watermark.join(", ")),
         }];

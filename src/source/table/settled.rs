@@ -75,17 +75,19 @@ impl<T: Table> TableSource<T> {
         let x = versions.map(Versions::since);
         let safe = x.map(|x| format!("transaction {x}"));
         let holders = if self.running.any { self.by_version()?.holders()? } else { Vec::new() };
+        let seen_for = now.tick.saturating_sub(self.running.since);
         let held_for = match holders.iter().filter_map(|holder| holder.age).max() {
-            Some(age) => age,
-            None if self.running.any => now.tick.saturating_sub(self.running.since),
-            None => Duration::ZERO,
+            Some(age) => Some(age),
+            None if !self.running.any => Some(Duration::ZERO),
+            // Somebody is there of whom this user may not know since when.
+            None => (!seen_for.is_zero()).then_some(seen_for),
         };
         // What only a scan can see is as old as the last one.
         let put_off = self.between.pace.put_off().filter(|_| x.is_none_or(|x| x < self.running.next));
         let scanned = put_off.map_or(Duration::ZERO, |at| now.tick.saturating_sub(at));
         Ok(Some(Settled {
             mode: self.mode(),
-            lag: safe.is_some().then_some(held_for.max(scanned)),
+            lag: held_for.filter(|_| safe.is_some()).map(|held_for| held_for.max(scanned)),
             safe,
             held_by: holders.into_iter().map(|holder| holder.shown).take(HELD_BY_MAX).collect(),
             pace: self.between.pace.shown(),

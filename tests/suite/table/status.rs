@@ -24,8 +24,8 @@ fn held_by(settled: &Value) -> String {
 }
 
 /// A PostgreSQL table with one row, and the folder that watches it.
-fn postgres_items(more: &str) -> (postgres::Database, Highwater) {
-    let place = postgres::database();
+fn postgres_items(server: &postgres::Server, more: &str) -> (postgres::Database, Highwater) {
+    let place = server.database();
     place.run("GRANT pg_read_all_data TO reader");
     place.run("CREATE TABLE item (id int PRIMARY KEY, at timestamptz DEFAULT now(), name text); CREATE INDEX ON item (at, id)");
     place.run("INSERT INTO item VALUES (1, '2020-01-01', 'a')");
@@ -35,10 +35,13 @@ fn postgres_items(more: &str) -> (postgres::Database, Highwater) {
 
 #[test]
 fn an_idle_writer_is_named_by_status_and_explain_in_both_ways_postgres_settles() {
+    // Transactions of all databases of a server count.
+    let server = postgres::Server::start();
     for (more, mode) in [("", "row-version"), ("settle = \"fence\"", "fence")] {
-        let (place, highwater) = postgres_items(more);
+        let (place, highwater) = postgres_items(&server, more);
+        place.run("GRANT pg_read_all_stats TO reader");
         highwater.run(&["once"]).ok();
-        let writer = place.connect();
+        let writer = server.connect(&place.name);
         writer.run("SET application_name = 'month end'; BEGIN; INSERT INTO item VALUES (2, '2020-01-02', 'b')");
         let pid = writer.text("SELECT pg_backend_pid()::text");
         place.run("INSERT INTO item VALUES (3, '2020-01-03', 'c')");
@@ -63,9 +66,10 @@ fn an_idle_writer_is_named_by_status_and_explain_in_both_ways_postgres_settles()
 
 #[test]
 fn a_prepared_transaction_is_named_in_row_version_mode() {
-    let (place, highwater) = postgres_items("");
+    let server = postgres::Server::start();
+    let (place, highwater) = postgres_items(&server, "");
     highwater.run(&["once"]).ok();
-    let writer = place.connect();
+    let writer = server.connect(&place.name);
     writer.run("BEGIN; INSERT INTO item VALUES (2, '2020-01-02', 'b'); PREPARE TRANSACTION 'transfer 7'");
     highwater.run(&["once"]).ok();
     let held = held_by(&settled(&highwater));
@@ -101,7 +105,7 @@ fn an_idle_writer_of_mariadb_is_named_as_far_as_the_user_may_know() {
 
 #[test]
 fn check_says_which_way_rows_settle_and_what_stands_against_it() {
-    let (place, highwater) = postgres_items("");
+    let (place, highwater) = postgres_items(postgres::server(), "");
     let said = highwater.run(&["check", "--connect"]).ok();
     for line in [
         "source items: connected: PostgreSQL 1",
