@@ -43,8 +43,10 @@ impl Settled {
     pub fn lines(&self) -> Vec<String> {
         let safe = match (&self.safe, self.lag) {
             (None, _) => "nothing has settled yet".to_owned(),
-            (Some(safe), None) => format!("settled up to {safe}"),
-            (Some(safe), Some(lag)) => format!("settled up to {safe}, {} s behind the database's clock", lag.as_secs()),
+            (Some(safe), Some(lag)) if !lag.is_zero() => {
+                format!("settled up to {safe}, {} s behind the database's clock", lag.as_secs())
+            }
+            (Some(safe), _) => format!("settled up to {safe}"),
         };
         let late = match self.late_found {
             0 => String::new(),

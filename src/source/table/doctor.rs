@@ -48,7 +48,10 @@ impl<T: Table> TableSource<T> {
     pub(super) fn findings(&mut self) -> Result<Vec<String>> {
         self.test_round_trip()?;
         let findings = self.examined_to(Depth::Check)?;
-        Ok(findings.into_iter().filter_map(short).collect())
+        // Of the way that is in use "settle" has said it.
+        let mode = self.mode();
+        let is_new = |finding: &Finding| finding.topic != mode || finding.verdict != Verdict::Works;
+        Ok(findings.into_iter().filter(is_new).filter_map(short).collect())
     }
 
     /// Tries what this source depends on, inside a snapshot.
@@ -141,7 +144,7 @@ impl<T: Table> TableSource<T> {
             tell("watermark", Verdict::Note, format!("{watermark}: no row has one yet"));
             return Ok(findings);
         };
-        tell("watermark", Verdict::Note, format!("{watermark}: the newest is {}", newest.join(", ")));
+        tell("watermark", Verdict::Note, format!("{watermark}: the newest is {}", self.table.shown(&newest)));
         let statement = self.table.shape().has_watermark(&newest);
         match self.number(&statement)? {
             1 => tell("round trip", Verdict::Works, "the newest watermark, as text, finds its row again".into()),

@@ -27,7 +27,7 @@ impl<T: Table> TableSource<T> {
         };
         let mut lines = vec![match self.settings.watermark.is_empty() {
             true => "the row is there".into(),
-            false => format!("the row is there with watermark {}", watermark.join(", ")),
+            false => format!("the row is there with watermark {}", self.table.shown(&watermark)),
         }];
         let cursor = match (&self.memory, cursor) {
             (Some(memory), _) => Some(memory.cursor.clone()),
@@ -50,7 +50,7 @@ impl<T: Table> TableSource<T> {
                 false if cursor.ties && watermark == safe => "just at SAFE: the next poll reads it",
                 false => "at or below SAFE: it was passed, and is told when its watermark rises",
             };
-            lines.push(format!("{place} ({})", safe.join(", ")));
+            lines.push(format!("{place} ({})", self.table.shown(&safe)));
         }
         Ok(lines)
     }

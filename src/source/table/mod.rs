@@ -113,6 +113,11 @@ pub trait Table: Send {
         Ok(values)
     }
 
+    /// A watermark as people read it.
+    fn shown(&self, values: &Values) -> String {
+        values.join(", ")
+    }
+
     /// A key as people write it, as the database's own text.
     fn written_key(&self, values: Values) -> Values {
         values

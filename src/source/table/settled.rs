@@ -65,7 +65,7 @@ impl<T: Table> TableSource<T> {
         held_by.extend(self.table.holders()?);
         held_by.truncate(HELD_BY_MAX);
         let mode = self.mode();
-        Ok(Some(Settled { mode, safe: safe.map(|safe| safe.join(", ")), lag, held_by, ..Settled::default() }))
+        Ok(Some(Settled { mode, safe: safe.map(|safe| self.table.shown(&safe)), lag, held_by, ..Settled::default() }))
     }
 
     /// The same where rows are found by the transaction that wrote them: everything before X has been seen.
@@ -74,11 +74,12 @@ impl<T: Table> TableSource<T> {
         let versions = memory.cursor.versions.as_ref().filter(|versions| versions.since_all.is_some());
         let x = versions.map(Versions::since);
         let safe = x.map(|x| format!("transaction {x}"));
-        let holders = if self.running.any { self.by_version()?.holders()? } else { Vec::new() };
+        // A snapshot ends behind the last transaction that has ended: one that runs beyond it is not within.
+        let holders = self.by_version()?.holders()?;
         let seen_for = now.tick.saturating_sub(self.running.since);
         let held_for = match holders.iter().filter_map(|holder| holder.age).max() {
             Some(age) => Some(age),
-            None if !self.running.any => Some(Duration::ZERO),
+            None if holders.is_empty() && !self.running.any => Some(Duration::ZERO),
             // Somebody is there of whom this user may not know since when.
             None => (!seen_for.is_zero()).then_some(seen_for),
         };

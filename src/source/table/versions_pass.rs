@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::batch::{Batch, Terms, forget_unmet};
 use super::between::Glance;
 use super::cursor::Cursor;
-use super::plan::{too_many, written_values};
+use super::plan::too_many;
 use super::round::Memory;
 use super::settled::Running;
 use super::settling::Moment;
@@ -181,23 +181,22 @@ impl<T: Table> TableSource<T> {
         match self.settings.start.clone() {
             Start::All => Ok(blank),
             Start::Now => Ok(VersionsPass { silent: true, ..blank }),
-            Start::Value(text) => Ok(VersionsPass { floor: Some(self.floor_written(&text)?), ..blank }),
+            Start::Value(text) => Ok(VersionsPass { floor: Some(self.floor_from(&text)?), ..blank }),
         }
     }
 
     /// The cursor that `cursor NAME set VALUE` asks for: rows beyond the value are told.
     pub(super) fn versions_at(&mut self, text: &str) -> Result<Cursor> {
-        let floor = Some(self.floor_written(text)?);
+        let floor = Some(self.floor_from(text)?);
         let horizon = self.by_version()?.horizon()?;
         let pass = VersionsPass { x: horizon.xmin, floor, fresh: horizon.members, ..VersionsPass::default() };
         let versions = Versions { pass: Some(pass), ..Versions::default() };
         Ok(Cursor { versions: Some(versions), ..Cursor::new(self.table.shape()) })
     }
 
-    fn floor_written(&mut self, text: &str) -> Result<Values> {
-        let values = written_values(text, &self.settings.watermark)?;
+    fn floor_from(&mut self, text: &str) -> Result<Values> {
         let newest = self.newest()?;
-        self.table.written_value(values, newest.as_ref())
+        self.floor_written(text, newest.as_ref())
     }
 
     pub(super) fn is_windowed(&mut self) -> Result<bool> {

@@ -251,7 +251,16 @@ impl Table for MysqlTable {
             return Ok(values);
         }
         let zone = self.settings.table.watermark_timezone.as_deref().unwrap_or("UTC").to_owned();
-        values.iter().map(|text| written_moment(text, &zone)).collect()
+        let moments = values.iter().map(|text| written_moment(text, &zone)).collect::<Result<Values>>()?;
+        for (moment, text) in moments.iter().zip(&values) {
+            // What it can't read the server takes for NULL, or compares as a text.
+            let read = self.ask("SELECT CAST(CAST(? AS DATETIME(6)) AS CHAR)", &[moment])?;
+            if read.into_iter().flatten().flatten().next().is_none() {
+                let fact = format!("\"{text}\" is no point in time that the server can read");
+                return Err(Error::new(ErrorKind::Invalid, format!("{fact}; write one like 2026-11-23 10:15:00")));
+            }
+        }
+        Ok(moments)
     }
 
     fn bound(&mut self, newest: &Values) -> Result<Option<Values>> {
