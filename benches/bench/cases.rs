@@ -7,10 +7,10 @@ use crate::postgres::Server;
 use crate::product::Installation;
 use crate::receiver::Receiver;
 use crate::report::{self, Target};
-use crate::{Options, Result, data, remote, rows};
+use crate::{Options, Result, data, remote, rows, tables};
 
 /// Names that can be asked for.
-pub const NAMES: [&str; 6] = ["idle", "hash", "rows", "http", "script", "remote"];
+pub const NAMES: [&str; 7] = ["idle", "hash", "rows", "table", "http", "script", "remote"];
 
 /// Prepares, measures and prints one case.
 type Case = fn(&Options, &Sizes) -> Result<()>;
@@ -60,10 +60,11 @@ pub fn run(options: &Options) -> Result<()> {
     let dir = &options.dir;
     std::fs::create_dir_all(dir).map_err(|error| format!("create {}: {error}", dir.display()))?;
     report::head(dir)?;
-    let cases: [(&str, Case); 6] = [
+    let cases: [(&str, Case); 7] = [
         ("idle", idle),
         ("hash", hash),
         ("rows", table_rows),
+        ("table", |options, _| tables::run(options)),
         ("http", http),
         ("script", script),
         ("remote", |options, _| remote::run(options)),

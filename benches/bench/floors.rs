@@ -23,7 +23,11 @@ pub fn run(args: &[String]) -> Result<()> {
         ["walk", dir] => walk(Path::new(dir), &mut |_, _| Ok(()))?,
         ["hash", dir] => hash(Path::new(dir))?,
         ["rows-sqlite", file] => rows::drain_sqlite(Path::new(file))?,
-        ["rows-postgres", url] => rows::drain_postgres(url)?,
+        ["rows-postgres", url] => rows::drain_postgres(url, "text")?,
+        ["times-postgres", url] => rows::drain_postgres(url, "timestamptz")?,
+        ["copy-postgres", url] => rows::copy_postgres(url)?,
+        ["count-postgres", url] => rows::number_postgres(url, "SELECT count(*) FROM items")?,
+        ["nothing-postgres", url] => rows::nothing_postgres(url)?,
         ["post", address, count, connections] => post(address, number(count)?, number(connections)?)?,
         ["ftp-list", address, user, password, command] => ftp_floor::list(address, user, password, command)?,
         ["ftp-get", address, user, password, connections] => {

@@ -15,6 +15,7 @@ mod remote;
 mod report;
 mod rows;
 mod ssh_server;
+mod tables;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -41,7 +42,7 @@ pub struct Options {
 }
 
 const USAGE: &str = "usage: cargo bench --bench bench -- [--quick] [--million] [--rounds N] [--dir DIR] [--program FILE] [CASE]...\n\
-                     cases: idle hash rows http script remote; parts of remote: list fetch sftp";
+                     cases: idle hash rows table http script remote; parts of remote: list fetch sftp";
 
 impl Options {
     fn parse(args: &[String]) -> Result<Self> {

@@ -54,6 +54,51 @@ pub fn postgres(url: &str, count: u64) -> Result<()> {
     on_postgres(url, async move |client| client.batch_execute(&script).await)
 }
 
+/// A table of the same width in its place, with a watermark of type `timestamptz` that ends in the past.
+pub fn postgres_with_times(url: &str, count: u64) -> Result<()> {
+    let create = CREATE.replace("updated_at TEXT", "updated_at TIMESTAMPTZ");
+    let fill = insert(&format!("SELECT generate_series(1, {count}) AS i"))
+        .replace("'2026-11-23 ' || substr('000000000' || i, -9)", "timestamptz '2020-01-01' + i * interval '1 s'");
+    let script = format!("DROP TABLE IF EXISTS items;\n{create};\n{fill};\n{INDEX};");
+    on_postgres(url, async move |client| {
+        client.batch_execute(&script).await?;
+        // Else the first to read would write the hint bits of all the others.
+        client.batch_execute("VACUUM ANALYZE items").await
+    })
+}
+
+/// Changes the newest row.
+pub fn touch_postgres(url: &str) -> Result<()> {
+    let sql = "UPDATE items SET updated_at = now(), note = 'touched' WHERE id = (SELECT max(id) FROM items)";
+    on_postgres(url, async move |client| client.batch_execute(sql).await)
+}
+
+/// Reads all rows by COPY in binary and throws them away; returns the bytes.
+pub fn copy_postgres(url: &str) -> Result<u64> {
+    on_postgres(url, async |client| {
+        let mut chunks = std::pin::pin!(client.copy_out("COPY items TO STDOUT (FORMAT binary)").await?);
+        let mut bytes = 0;
+        while let Some(chunk) = chunks.try_next().await? {
+            bytes += std::hint::black_box(chunk).len() as u64;
+        }
+        Ok(bytes)
+    })
+}
+
+/// One number that the database computes.
+pub fn number_postgres(url: &str, sql: &str) -> Result<u64> {
+    on_postgres(url, async |client| {
+        let number: i64 = client.query_one(sql, &[]).await?.get(0);
+        Ok(number.unsigned_abs())
+    })
+}
+
+/// What a poll costs that trusts its watermark: a connection, and the page behind the last row, which is empty.
+pub fn nothing_postgres(url: &str) -> Result<u64> {
+    let last = "SELECT max(updated_at) FROM items";
+    number_postgres(url, &format!("SELECT count(*) FROM items WHERE (updated_at, id) > (({last}), 9000000000)"))
+}
+
 /// Reads all rows by keyset pages and throws them away; returns how many there were.
 pub fn drain_sqlite(path: &Path) -> Result<u64> {
     let failed = |error: rusqlite::Error| format!("read {}: {error}", path.display());
@@ -81,13 +126,16 @@ pub fn drain_sqlite(path: &Path) -> Result<u64> {
 }
 
 /// Reads all rows by keyset pages and throws them away; returns how many there were.
-pub fn drain_postgres(url: &str) -> Result<u64> {
+pub fn drain_postgres(url: &str, watermark: &str) -> Result<u64> {
+    let columns = COLUMNS.replace("updated_at", "updated_at::text");
+    let query = format!(
+        "SELECT {columns} FROM items WHERE (updated_at, id) > ($1::text::{watermark}, $2) ORDER BY items.updated_at, id \
+         LIMIT {PAGE}"
+    );
     on_postgres(url, async |client| {
-        let query = format!(
-            "SELECT {COLUMNS} FROM items WHERE (updated_at, id) > ($1, $2) ORDER BY updated_at, id LIMIT {PAGE}"
-        );
         let page = client.prepare(&query).await?;
-        let (mut watermark, mut key, mut count) = (String::new(), 0_i64, 0);
+        let first = if watermark == "text" { "" } else { "-infinity" };
+        let (mut watermark, mut key, mut count) = (first.to_owned(), 0_i64, 0);
         loop {
             let before = count;
             let mut last = None;

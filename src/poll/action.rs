@@ -117,25 +117,13 @@ mod tests {
     use crate::change::{Fingerprint, Key, Nature, Tuple};
     use crate::event::EventId;
     use crate::poll::plan::SourcePlan;
-    use crate::setting::SourceName;
-    use crate::source::settings::{FolderSettings, Schedule, SourceKind, SourceSettings, Unrouted};
+    use crate::source::settings::{FolderSettings, SourceKind, SourceSettings};
     use crate::source::{Binding, Ledger, Look, Looked};
     use crate::store::SourceRegistration;
     use crate::store::sqlite::SqliteStore;
 
     fn plan() -> SourcePlan {
-        let settings = SourceSettings {
-            name: SourceName::new("orders"),
-            was: None,
-            to: Vec::new(),
-            routes: Vec::new(),
-            unrouted: Unrouted::Ignore,
-            schedule: Schedule::Every("5s".parse().expect("valid")),
-            max_new: None,
-            poll_timeout: None,
-            max_size: None,
-            kind: SourceKind::Folder(FolderSettings::sample("/tmp")),
-        };
+        let settings = SourceSettings::sample(SourceKind::Folder(FolderSettings::sample("/tmp")));
         SourcePlan::new(&settings, "main", &std::collections::HashMap::new()).expect("valid")
     }
 

@@ -12,20 +12,20 @@ use crate::event::body::Statement;
 use crate::event::{Captures, Event, Identity, SpoolWriter};
 use crate::setting::SourceName;
 use crate::source::{Block, Ledger, Page};
-use crate::store::{CommitPage, Lease, Memory, NewEvent, NewRefused, Store};
+use crate::store::{CommitPage, Lease, Memory, NewEvent, NewRefused, PageUnderWay, Store};
 
 /// What a ledger does with a page that is ready.
 pub trait Outlet {
-    /// Makes it durable, or shows it.
-    fn put(&mut self, lease: &Lease, page: CommitPage) -> Result<()>;
+    /// Begins to make it durable, or shows it.
+    fn put(&mut self, lease: &Lease, page: CommitPage) -> Result<PageUnderWay>;
 }
 
 /// The store itself.
 pub struct Storing<'a>(pub &'a dyn Store);
 
 impl Outlet for Storing<'_> {
-    fn put(&mut self, lease: &Lease, page: CommitPage) -> Result<()> {
-        self.0.commit_page(lease, page)
+    fn put(&mut self, lease: &Lease, page: CommitPage) -> Result<PageUnderWay> {
+        self.0.submit_page(lease, page)
     }
 }
 
@@ -53,6 +53,8 @@ pub struct PollLedger<'a> {
     pub refused_before: &'a mut HashMap<Key, String>,
     /// What came of it so far.
     pub tally: Tally,
+    /// The page that is being made durable; `None` at first.
+    pub behind: Option<Behind>,
 }
 
 /// What a poll has come to so far.
@@ -71,6 +73,19 @@ pub struct Tally {
 /// At most this many refused entries are remembered to be compared.
 const REFUSED_COMPARED_MAX: usize = 10_000;
 
+/// A page that was handed to the store, and what it changes here once it is durable, or else takes back.
+pub struct Behind {
+    under_way: PageUnderWay,
+    sequence: u64,
+    tally: Tally,
+    cursor: Option<String>,
+    /// What it says of keys, while the store may not say so yet.
+    says: HashMap<Key, Option<Known>>,
+    refused: Vec<Key>,
+    spooled: Vec<String>,
+    unused: Vec<String>,
+}
+
 /// What one page turns into, and what it leaves behind in the spool.
 #[derive(Default)]
 struct Turned {
@@ -83,7 +98,7 @@ struct Turned {
 impl PollLedger<'_> {
     fn turn(&mut self, entries: Vec<Entry>, turned: &mut Turned) -> Result<()> {
         let keys: Vec<Key> = entries.iter().map(|entry| entry.key.clone()).collect();
-        let known = if self.lease.knows_nothing { Vec::new() } else { self.store.known(&self.lease.source, &keys)? };
+        let known = if self.lease.knows_nothing { Vec::new() } else { self.known(&keys)? };
         let mut known = known.into_iter();
         // Bodies say when it was noticed; nobody reads more than milliseconds.
         let now = self.clock.now().whole_millis();
@@ -230,6 +245,84 @@ fn remember(key: Key, known: Known, version: Option<&Version>, turned: &mut Turn
     }
 }
 
+impl PollLedger<'_> {
+    /// Waits for the page that is being made durable.
+    ///
+    /// # Errors
+    /// It was not kept.
+    pub fn settle(&mut self) -> Result<()> {
+        let Some(behind) = self.behind.take() else { return Ok(()) };
+        if let Err(error) = behind.under_way.wait() {
+            (self.lease.sequence, self.tally) = (behind.sequence, behind.tally);
+            self.take_back(&behind.refused);
+            behind.spooled.iter().for_each(|name| self.captured.discard(name));
+            return Err(error);
+        }
+        behind.unused.iter().for_each(|name| self.captured.discard(name));
+        self.tally.pages += 1;
+        if behind.cursor.is_some() {
+            self.lease.cursor = behind.cursor;
+        }
+        Ok(())
+    }
+
+    /// Refusals that were not stored: the next look has to write them.
+    fn take_back(&mut self, refused: &[Key]) {
+        refused.iter().for_each(|key| drop(self.refused_before.remove(key)));
+    }
+
+    /// Turns a page into what is stored, waits for the one before, and hands it in.
+    fn submit(&mut self, page: Page) -> Result<()> {
+        let (sequence, tally) = (self.lease.sequence, self.tally);
+        let mut turned = Turned::default();
+        let Page { entries, segments, forget, cursor } = page;
+        let prepared = self.turn(entries, &mut turned);
+        let refused: Vec<Key> = turned.page.refused.iter().map(|refused| refused.key.clone()).collect();
+        if let Err(error) = prepared {
+            (self.lease.sequence, self.tally) = (sequence, tally);
+            self.take_back(&refused);
+            return Err(error);
+        }
+        // A failure takes this page back as well.
+        if let Err(error) = self.settle() {
+            self.take_back(&refused);
+            return Err(error);
+        }
+        let tally = Tally { pages: self.tally.pages, ..tally };
+        let mut commit = turned.page;
+        let mut says = HashMap::new();
+        if self.may_look_up(&commit) {
+            says.extend(commit.known.iter().map(|(key, known)| (key.clone(), Some(known.clone()))));
+            says.extend(forget.iter().map(|key| (key.clone(), None)));
+        }
+        commit.segments = segments;
+        commit.forget = forget;
+        commit.cursor.clone_from(&cursor);
+        commit.now = self.clock.now();
+        let remembers = !commit.known.is_empty();
+        let spooled = spooled_names(&commit);
+        let under_way = match self.outlet.put(&self.lease, commit) {
+            Ok(under_way) => under_way,
+            Err(error) => {
+                (self.lease.sequence, self.tally) = (sequence, tally);
+                self.take_back(&refused);
+                return Err(error);
+            }
+        };
+        // From here on a transaction may name them.
+        spooled.iter().for_each(|name| self.captured.named(name));
+        self.lease.knows_nothing &= !remembers;
+        let unused = turned.unused;
+        self.behind = Some(Behind { under_way, sequence, tally, cursor, says, refused, spooled, unused });
+        Ok(())
+    }
+
+    /// Whether anybody will ask for what is known before the page is durable.
+    fn may_look_up(&self, page: &CommitPage) -> bool {
+        !self.lease.knows_nothing || !page.known.is_empty()
+    }
+}
+
 impl Ledger for PollLedger<'_> {
     fn cursor(&self) -> Option<&str> {
         self.lease.cursor.as_deref()
@@ -239,10 +332,19 @@ impl Ledger for PollLedger<'_> {
         if self.lease.knows_nothing {
             return Ok(vec![None; keys.len()]);
         }
-        self.store.known(&self.lease.source, keys)
+        let mut known = self.store.known(&self.lease.source, keys)?;
+        if let Some(behind) = &self.behind {
+            for (key, known) in keys.iter().zip(&mut known) {
+                if let Some(said) = behind.says.get(key) {
+                    known.clone_from(said);
+                }
+            }
+        }
+        Ok(known)
     }
 
     fn known_below(&mut self, prefix: &[u8], after: Option<&Key>, limit: usize) -> Result<Vec<(Key, Known)>> {
+        self.settle()?;
         self.store.known_below(&self.lease.source, prefix, after, limit)
     }
 
@@ -251,10 +353,12 @@ impl Ledger for PollLedger<'_> {
     }
 
     fn segment(&mut self, folder: &[u8]) -> Result<Vec<Block>> {
+        self.settle()?;
         self.store.segment(&self.lease.source, folder)
     }
 
     fn folders_below(&mut self, folder: &[u8]) -> Result<Vec<Vec<u8>>> {
+        self.settle()?;
         self.store.folders_below(&self.lease.source, folder)
     }
 
@@ -267,38 +371,12 @@ impl Ledger for PollLedger<'_> {
     }
 
     fn commit(&mut self, page: Page) -> Result<()> {
-        let (sequence, tally) = (self.lease.sequence, self.tally);
-        let mut turned = Turned::default();
-        let Page { entries, segments, forget, cursor } = page;
-        if let Err(error) = self.turn(entries, &mut turned) {
-            (self.lease.sequence, self.tally) = (sequence, tally);
-            turned.page.refused.iter().for_each(|refused| drop(self.refused_before.remove(&refused.key)));
-            return Err(error);
-        }
-        let unused = std::mem::take(&mut turned.unused);
-        let mut commit = turned.page;
-        commit.segments = segments;
-        commit.forget = forget;
-        commit.cursor.clone_from(&cursor);
-        commit.now = self.clock.now();
-        let remembers = !commit.known.is_empty();
-        let spooled = spooled_names(&commit);
-        let refused: Vec<Key> = commit.refused.iter().map(|refused| refused.key.clone()).collect();
-        if let Err(error) = self.outlet.put(&self.lease, commit) {
-            self.lease.sequence = sequence;
-            self.tally = tally;
-            // Not stored, so the next look has to write it.
-            refused.iter().for_each(|key| drop(self.refused_before.remove(key)));
-            return Err(error);
-        }
-        spooled.iter().for_each(|name| self.captured.named(name));
-        unused.iter().for_each(|name| self.captured.discard(name));
-        self.tally.pages += 1;
-        self.lease.knows_nothing &= !remembers;
-        if cursor.is_some() {
-            self.lease.cursor = cursor;
-        }
-        Ok(())
+        self.submit(page)?;
+        self.settle()
+    }
+
+    fn commit_behind(&mut self, page: Page) -> Result<()> {
+        self.submit(page)
     }
 }
 
@@ -308,148 +386,4 @@ fn spooled_names(page: &CommitPage) -> Vec<String> {
         _ => None,
     };
     page.events.iter().filter_map(name).collect()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::change::{Facts, Fingerprint};
-    use crate::clock::SystemClock;
-    use crate::event::Spool;
-    use crate::setting::Interval;
-    use crate::source::settings::{Schedule, SourceKind, SourceSettings, SqliteSettings, TableSettings, Unrouted};
-    use crate::source::{Accepted, Hold, HoldReason};
-    use crate::store::sqlite::SqliteStore;
-    use crate::store::{Operation, PollEnded, SourceRegistration};
-
-    fn plan() -> SourcePlan {
-        let table = TableSettings { page: 10, track_keys: true, ..TableSettings::sample("t", "at", "id") };
-        let settings = SourceSettings {
-            name: SourceName::new("orders"),
-            was: None,
-            to: Vec::new(),
-            routes: Vec::new(),
-            unrouted: Unrouted::Ignore,
-            schedule: Schedule::Every(Interval::from_secs(1)),
-            max_new: Some(1),
-            poll_timeout: None,
-            max_size: None,
-            kind: SourceKind::Sqlite(SqliteSettings { path: "t.db".into(), init: None, table }),
-        };
-        SourcePlan::new(&settings, "main", &HashMap::new()).expect("a plan without routes")
-    }
-
-    /// One poll that sees a file of this name with this content; returns how many events it told.
-    fn poll(store: &SqliteStore, spool: &Spool, plan: &SourcePlan, content: &[u8]) -> u64 {
-        let clock = SystemClock::new();
-        let lease = store.begin_poll(&plan.name, clock.now()).expect("begins");
-        let used = lease.accepted != Accepted::default();
-        let (mut outlet, mut refused_before) = (Storing(store), HashMap::new());
-        let mut ledger = PollLedger {
-            plan,
-            store,
-            outlet: &mut outlet,
-            captured: Captures::new(spool.clone()),
-            captures: false,
-            clock: &clock,
-            nature: Nature::File,
-            policy: Policy { tracks_keys: true, received: false, pruned_revision: 0 },
-            lease: lease.clone(),
-            refused_before: &mut refused_before,
-            tally: Tally::default(),
-        };
-        let version = Version {
-            fingerprint: Some(Fingerprint::of(content)),
-            facts: Facts::File { size: content.len() as u64, modified: None },
-            content: None,
-            tuple: None,
-            note: Box::default(),
-            settled: false,
-            from: None,
-        };
-        let entry = Entry { key: Key::from("a.csv"), sight: Sight::Version(Box::new(version)) };
-        ledger.commit(Page { entries: vec![entry], ..Page::default() }).expect("commits");
-        let told = ledger.tally.told;
-        store.end_poll(&lease, ended(&clock, None, used)).expect("ends");
-        told
-    }
-
-    fn ended(clock: &SystemClock, hold: Option<Hold>, accepted_used: bool) -> PollEnded {
-        PollEnded {
-            began: clock.now(),
-            ended: clock.now(),
-            completed: true,
-            cut_short: false,
-            binding: None,
-            error: None,
-            degraded: None,
-            settled: None,
-            hold,
-            waiting: 0,
-            waiting_shown: None,
-            accepted_used,
-            unrouted: 0,
-        }
-    }
-
-    #[test]
-    fn what_is_skipped_is_remembered_and_only_its_next_version_is_told() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let store = SqliteStore::open(&folder.path().join("s.db")).expect("a new store");
-        let spool = Spool::new(folder.path().join("spool"), "1", u64::MAX, 0);
-        let (plan, clock) = (plan(), SystemClock::new());
-        let registration = SourceRegistration { name: plan.name.clone(), was: None, kind: "sqlite" };
-        store.register(&[registration], &[], clock.now()).expect("registers");
-        let lease = store.begin_poll(&plan.name, clock.now()).expect("begins");
-        let hold = Hold { reason: HoldReason::MaxNew, detail: String::new() };
-        store.end_poll(&lease, ended(&clock, Some(hold), false)).expect("ends held");
-        store.operate(&Operation::CursorSkip { source: "orders".into() }, clock.now()).expect("held by max_new");
-
-        assert_eq!(poll(&store, &spool, &plan, b"one"), 0, "skipped");
-        assert_eq!(poll(&store, &spool, &plan, b"one"), 0, "known");
-        assert_eq!(poll(&store, &spool, &plan, b"two"), 1, "told again");
-    }
-
-    /// A disk that is full for the first page, and has room again for the next.
-    struct FullOnce<'a>(Storing<'a>, bool);
-
-    impl Outlet for FullOnce<'_> {
-        fn put(&mut self, lease: &Lease, page: CommitPage) -> Result<()> {
-            if std::mem::take(&mut self.1) {
-                return Err(crate::error::Error::new(crate::error::ErrorKind::Full, "no room"));
-            }
-            self.0.put(lease, page)
-        }
-    }
-
-    #[test]
-    fn a_refused_entry_whose_page_was_not_kept_is_written_with_the_next() {
-        let folder = tempfile::tempdir().expect("a temporary folder");
-        let store = SqliteStore::open(&folder.path().join("s.db")).expect("a new store");
-        let spool = Spool::new(folder.path().join("spool"), "1", u64::MAX, 0);
-        let (plan, clock) = (plan(), SystemClock::new());
-        let registration = SourceRegistration { name: plan.name.clone(), was: None, kind: "sqlite" };
-        store.register(&[registration], &[], clock.now()).expect("registers");
-        let (mut outlet, mut refused_before) = (FullOnce(Storing(&store), true), HashMap::new());
-        let mut ledger = PollLedger {
-            plan: &plan,
-            store: &store,
-            outlet: &mut outlet,
-            captured: Captures::new(spool.clone()),
-            captures: false,
-            clock: &clock,
-            nature: Nature::Row,
-            policy: Policy { tracks_keys: true, received: false, pruned_revision: 0 },
-            lease: store.begin_poll(&plan.name, clock.now()).expect("begins"),
-            refused_before: &mut refused_before,
-            tally: Tally::default(),
-        };
-        let page = || {
-            let sight = Sight::Refused { reason: "no JSON".into(), tuple: None };
-            Page { entries: vec![Entry { key: Key::from("a"), sight }], ..Page::default() }
-        };
-        ledger.commit(page()).expect_err("full");
-        ledger.commit(page()).expect("room again");
-        assert_eq!(store.begin_poll(&plan.name, clock.now()).expect("begins").refused, 1);
-    }
 }

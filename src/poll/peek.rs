@@ -9,7 +9,7 @@ use crate::clock::{Clock, Stop};
 use crate::error::Result;
 use crate::event::{Captures, Event, Spool};
 use crate::source::{Accepted, Look, Looked, NoProgress, Patience, Scope, Source};
-use crate::store::{CommitPage, Lease, Memory};
+use crate::store::{CommitPage, Lease, Memory, PageUnderWay};
 
 /// One thing that would be reported.
 #[derive(Debug, Clone)]
@@ -28,17 +28,17 @@ struct Showing<'a> {
 }
 
 impl Outlet for Showing<'_> {
-    fn put(&mut self, _: &Lease, page: CommitPage) -> Result<()> {
+    fn put(&mut self, _: &Lease, page: CommitPage) -> Result<PageUnderWay> {
         let events = page.events.into_iter().map(|new| Peeked::Event(Box::new(new.event)));
         let refused = page.refused.into_iter().map(|r| Peeked::Refused(r.key, r.reason));
         for one in events.chain(refused) {
             if self.left == 0 || !(self.each)(one)? {
                 self.enough.raise();
-                return self.enough.check();
+                self.enough.check()?;
             }
             self.left -= 1;
         }
-        Ok(())
+        Ok(PageUnderWay::new(|| Ok(())))
     }
 }
 
@@ -85,6 +85,7 @@ pub fn peek(
         lease,
         refused_before: &mut refused_before,
         tally: Tally::default(),
+        behind: None,
     };
     let looked = source.poll(&look, &mut ledger);
     if enough.is_raised() { Ok(Looked::default()) } else { looked }

@@ -176,8 +176,11 @@ impl Poller {
             lease: lease.clone(),
             refused_before: &mut self.refused_before,
             tally: Tally::default(),
+            behind: None,
         };
         let looked = self.source.poll(&look, &mut ledger);
+        // A page that could not be kept is why the rest was not, and the poll did not go well without it.
+        let looked = ledger.settle().and(looked);
         self.progress.end();
         (looked, ledger.tally)
     }

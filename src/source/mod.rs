@@ -389,6 +389,16 @@ pub trait Ledger {
     /// `Conflict` when another poll of this source has begun: end without touching anything. `Full`, `ReadOnly`: nothing
     /// of the page was kept.
     fn commit(&mut self, page: Page) -> Result<()>;
+
+    /// The same, but what comes next may be prepared while it is being made durable: for pages of which nothing is done before
+    /// the next one but reading on. Pages become durable in order, and nothing behind one that did not; a failure is told by
+    /// the next call that changes or reads anything, and at the latest at the end of the poll.
+    ///
+    /// # Errors
+    /// As [`Ledger::commit`], also those of the page before.
+    fn commit_behind(&mut self, page: Page) -> Result<()> {
+        self.commit(page)
+    }
 }
 
 /// What is committed together.

@@ -45,6 +45,25 @@ pub trait Memory {
     fn folders_below(&self, source: &SourceName, folder: &[u8]) -> Result<Vec<Vec<u8>>>;
 }
 
+/// A page that the store was handed.
+#[must_use = "whether it was stored is known only when it was waited for"]
+pub struct PageUnderWay(Box<dyn FnOnce() -> Result<()>>);
+
+impl PageUnderWay {
+    /// A page that is stored when `wait` returns.
+    pub fn new(wait: impl FnOnce() -> Result<()> + 'static) -> Self {
+        Self(Box::new(wait))
+    }
+
+    /// Waits until it is durable.
+    ///
+    /// # Errors
+    /// As [`Store::commit_page`].
+    pub fn wait(self) -> Result<()> {
+        (self.0)()
+    }
+}
+
 /// The writing side of the store. Every method is one durable step; all block.
 pub trait Store: Memory + LoginBook + Send + Sync {
     /// Makes sure these sinks and sources exist, applies `was`, and marks deliveries to sinks not named as dead
@@ -62,7 +81,13 @@ pub trait Store: Memory + LoginBook + Send + Sync {
     fn end_poll(&self, lease: &Lease, ended: PollEnded) -> Result<()>;
 
     /// One page in one transaction, synced: nothing of it, or all of it. `Conflict` when the lease is not the latest.
-    fn commit_page(&self, lease: &Lease, page: CommitPage) -> Result<()>;
+    fn commit_page(&self, lease: &Lease, page: CommitPage) -> Result<()> {
+        self.submit_page(lease, page)?.wait()
+    }
+
+    /// The same, not waited for: pages are durable in the order in which they are handed in. Whoever hands in the next one
+    /// has waited for this one, so that nothing is stored behind a page that is not.
+    fn submit_page(&self, lease: &Lease, page: CommitPage) -> Result<PageUnderWay>;
 
     /// Settles outcomes and claims the next deliveries of one sink, in one transaction. Claimed ones are `in_flight`
     /// with their attempt counted before this returns.

@@ -14,7 +14,7 @@ use crate::source::{ActionOrder, Block};
 use crate::store::Memory;
 use crate::store::{
     ActionEnded, Claim, Claiming, CommitPage, DueAction, Keeping, Kept, Lease, Login, LoginBook, LoginStep, LoginTurn,
-    Operation, PollEnded, Records, Settled, SinkHold, SourceRegistration, State, Store,
+    Operation, PageUnderWay, PollEnded, Records, Settled, SinkHold, SourceRegistration, State, Store,
 };
 
 #[derive(Debug, Default)]
@@ -284,7 +284,7 @@ impl Store for DoubleStore {
         unreachable!("delivery does not poll")
     }
 
-    fn commit_page(&self, _: &Lease, _: CommitPage) -> Result<()> {
+    fn submit_page(&self, _: &Lease, _: CommitPage) -> Result<PageUnderWay> {
         unreachable!("delivery does not poll")
     }
 

@@ -454,3 +454,22 @@ impl FolderSettings {
         Self { path: path.into(), watch: false, directory: DirectorySettings::default() }
     }
 }
+
+#[cfg(test)]
+impl SourceSettings {
+    /// A source of this kind with no sinks and no limits, for tests.
+    pub fn sample(kind: SourceKind) -> Self {
+        Self {
+            name: SourceName::new("orders"),
+            was: None,
+            to: Vec::new(),
+            routes: Vec::new(),
+            unrouted: Unrouted::Ignore,
+            schedule: Schedule::Every(Interval::from_secs(1)),
+            max_new: None,
+            poll_timeout: None,
+            max_size: None,
+            kind,
+        }
+    }
+}

@@ -48,7 +48,7 @@ impl<T: Table> TableSource<T> {
                     cursor.pass = Some(Pass { position: batch.last.clone(), ..pass.clone() });
                     durable = Some(cursor.to_text());
                     page.cursor.clone_from(&durable);
-                    ledger.commit(page)?;
+                    ledger.commit_behind(page)?;
                 }
             }
             look.progress.advance(batch.seen, batch.seen, 0);

@@ -403,7 +403,7 @@ impl Run<'_> {
         self.cursor.versions.get_or_insert_default().pass = Some(self.pass.clone());
         self.durable = Some(self.cursor.to_text());
         page.cursor.clone_from(&self.durable);
-        ledger.commit(page)
+        ledger.commit_behind(page)
     }
 }
 

@@ -34,8 +34,8 @@ use failure::sqlite;
 use writer::Writer;
 
 use super::{
-    ActionEnded, Claim, Claiming, CommitPage, DueAction, Keeping, Kept, Lease, Memory, Operation, PollEnded, Records,
-    Settled, SinkHold, SourceRegistration, Store,
+    ActionEnded, Claim, Claiming, CommitPage, DueAction, Keeping, Kept, Lease, Memory, Operation, PageUnderWay,
+    PollEnded, Records, Settled, SinkHold, SourceRegistration, Store,
 };
 use crate::change::{Key, Known};
 use crate::clock::{Bell, Timestamp};
@@ -290,7 +290,7 @@ impl Store for SqliteStore {
         self.store_poll_end(lease, ended)
     }
 
-    fn commit_page(&self, lease: &Lease, page: CommitPage) -> Result<()> {
+    fn submit_page(&self, lease: &Lease, page: CommitPage) -> Result<PageUnderWay> {
         self.store_page(lease, page)
     }
 

@@ -17,7 +17,7 @@ use super::{Names, Shared, SqliteStore, fate};
 use crate::change::{Content, Key, Known};
 use crate::error::{Error, Result};
 use crate::source::SegmentWrite;
-use crate::store::{CommitPage, Lease, NewEvent, NewRefused};
+use crate::store::{CommitPage, Lease, NewEvent, NewRefused, PageUnderWay};
 
 /// What one page is written for.
 struct PageWrite<'a> {
@@ -28,17 +28,21 @@ struct PageWrite<'a> {
 }
 
 impl SqliteStore {
-    pub(super) fn store_page(&self, lease: &Lease, page: CommitPage) -> Result<()> {
+    pub(super) fn store_page(&self, lease: &Lease, page: CommitPage) -> Result<PageUnderWay> {
         let source_id = self.source_id(&lease.source)?;
         let (epoch, names, shared) = (lease.epoch, self.names(), self.shared.clone());
-        let backlog = self.writer.write(Durability::Power, move |connection| {
+        let under_way = self.writer.submit(Durability::Power, move |connection| {
             check_epoch(connection, source_id, epoch)?;
             let write = PageWrite { connection, source_id, names: &names, now: page.now.nanos() };
             write.page(&page, &shared)
         })?;
-        self.shared.add_backlog(&backlog);
-        self.shared.ring(backlog.into_keys());
-        Ok(())
+        let shared = self.shared.clone();
+        Ok(PageUnderWay::new(move || {
+            let backlog = under_way.wait()?;
+            shared.add_backlog(&backlog);
+            shared.ring(backlog.into_keys());
+            Ok(())
+        }))
     }
 }
 

@@ -79,6 +79,12 @@ pub struct Writer {
     thread: Option<JoinHandle<()>>,
 }
 
+/// A step that the thread has, or has carried out.
+pub struct UnderWay<T> {
+    answered: Receiver<Result<T>>,
+    store: PathBuf,
+}
+
 impl Writer {
     /// Starts the thread on its own connection to the store at `store`.
     pub fn start(connection: Connection, store: &Path) -> Result<Self> {
@@ -99,18 +105,38 @@ impl Writer {
         T: Send + 'static,
         F: FnOnce(&Connection) -> Result<T> + Send + 'static,
     {
+        self.submit(durability, step)?.wait()
+    }
+
+    /// Hands `step` in; steps are committed in the order in which they are.
+    ///
+    /// # Errors
+    /// The thread has ended.
+    pub fn submit<T, F>(&self, durability: Durability, step: F) -> Result<UnderWay<T>>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Connection) -> Result<T> + Send + 'static,
+    {
         let (submitted, answered) = Submitted::new(durability, step);
         let steps = self.steps.as_ref().expect("the channel is closed by drop alone");
         steps.send(submitted).map_err(|_| Error::internal("the store's writer thread has ended"))?;
-        let lost = |_| Error::internal("the store's writer thread ended before it answered");
-        answered.recv().map_err(lost)?.map_err(|error| self.named(error))
+        Ok(UnderWay { answered, store: self.store.clone() })
     }
+}
 
-    /// What is wrong with the file is said with its path.
-    fn named(&self, error: Error) -> Error {
-        let is_the_file =
-            matches!(error.kind(), ErrorKind::Full | ErrorKind::ReadOnly | ErrorKind::Denied | ErrorKind::Corrupt);
-        if is_the_file { error.while_doing(format!("write store {}", self.store.display())) } else { error }
+impl<T> UnderWay<T> {
+    /// What the step returned, once it is committed.
+    ///
+    /// # Errors
+    /// The step's own error, in which case nothing of it is kept, or the commit's.
+    pub fn wait(self) -> Result<T> {
+        let lost = |_| Error::internal("the store's writer thread ended before it answered");
+        self.answered.recv().map_err(lost)?.map_err(|error| {
+            // What is wrong with the file is said with its path.
+            let is_the_file =
+                matches!(error.kind(), ErrorKind::Full | ErrorKind::ReadOnly | ErrorKind::Denied | ErrorKind::Corrupt);
+            if is_the_file { error.while_doing(format!("write store {}", self.store.display())) } else { error }
+        })
     }
 }
 
