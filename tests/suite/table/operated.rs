@@ -5,11 +5,13 @@ use super::odbc::driver;
 use crate::support::highwater::Highwater;
 use crate::support::{mariadb, postgres};
 
-/// A table `item` somewhere, with rows 1 and 2, and a way to write to it.
+type Run = Box<dyn Fn(&Highwater, &str)>;
+
+/// A table `item` somewhere, and a way to write to it.
 struct Place {
     kind: &'static str,
     toml: String,
-    run: Box<dyn Fn(&Highwater, &str)>,
+    run: Run,
 }
 
 fn on_postgres() -> Place {
