@@ -2,6 +2,7 @@
 
 use super::house::{runtime, visiting};
 use super::peek::settings_of;
+use super::records;
 use crate::change::Key;
 use crate::config::Config;
 use crate::error::Result;
@@ -14,5 +15,8 @@ use crate::setting::SourceName;
 pub fn explain(config: &Config, name: &SourceName, key: &Key) -> Result<Vec<String>> {
     let settings = settings_of(config, name)?;
     let runtime = runtime()?;
-    visiting(config, settings, &runtime)?.explain(key)
+    // Without a store, or while it can't be read, the place itself is all there is to ask.
+    let stored = records(config).and_then(|records| records.sources()).unwrap_or_default();
+    let cursor = stored.into_iter().find(|record| record.name == *name).and_then(|record| record.cursor);
+    visiting(config, settings, &runtime)?.explain_from(key, cursor.as_deref())
 }

@@ -31,7 +31,7 @@ pub struct Args {
 enum Action {
     /// Where it has got to, in the source's own words; the default
     Show,
-    /// Forget cursor and listing; unchanged entries are still not told again
+    /// Forget cursor and listing; unchanged entries are still not told again, but rows of a table without `track`
     Reset,
     /// Go on from this cursor
     Set {
@@ -59,7 +59,13 @@ impl Args {
             Action::Show => return show(context, &config, &name),
             Action::Seen { from } => return super::seen::hand_over(&config, &name, &from),
             Action::Reset => {
-                (Operation::CursorReset { source }, format!("{name} begins anew; what is known stays known"))
+                let told = match config.sources.iter().find(|each| each.name == name).and_then(|each| each.kind.table())
+                {
+                    // Of rows that are settled nothing is kept.
+                    Some(table) if !table.track_keys => "rows that are settled are told again, under their old ids",
+                    _ => "what is known stays known",
+                };
+                (Operation::CursorReset { source }, format!("{name} begins anew; {told}"))
             }
             Action::Set { value } => {
                 check_value(&config, &name, &value)?;

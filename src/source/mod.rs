@@ -47,10 +47,12 @@ pub trait Source: Send {
     /// What it says of one key now, for `explain`: filters that apply, readiness, whether it is there. Lines for people.
     fn explain(&mut self, key: &Key) -> Result<Vec<String>>;
 
+    /// The same, where the source has got to `cursor`.
+    fn explain_from(&mut self, key: &Key, _cursor: Option<&str>) -> Result<Vec<String>> {
+        self.explain(key)
+    }
+
     /// Tries what the place announces and what of it really works, for `doctor`; leaves nothing behind.
-    ///
-    /// # Errors
-    /// The place can't be reached at all.
     fn examine(&mut self) -> Result<Vec<Finding>> {
         Ok(self.probe()?.into_iter().map(|line| Finding::new("probe", Verdict::Note, line)).collect())
     }

@@ -19,6 +19,8 @@ pub struct Settled {
     pub held_by: Vec<String>,
     /// Rows that sweeps found and polls had missed, since the cursor began.
     pub late_found: u64,
+    /// How often dear scans run, where they don't in every poll.
+    pub pace: Option<String>,
 }
 
 impl Settled {
@@ -41,15 +43,17 @@ impl Settled {
     pub fn lines(&self) -> Vec<String> {
         let safe = match (&self.safe, self.lag) {
             (None, _) => "nothing has settled yet".to_owned(),
-            (Some(safe), None) => format!("settled up to {safe}"),
-            (Some(safe), Some(lag)) => format!("settled up to {safe}, {} s behind the database's clock", lag.as_secs()),
+            (Some(safe), Some(lag)) if !lag.is_zero() => {
+                format!("settled up to {safe}, {} s behind the database's clock", lag.as_secs())
+            }
+            (Some(safe), _) => format!("settled up to {safe}"),
         };
         let late = match self.late_found {
             0 => String::new(),
             count => format!("; sweeps found {count} that polls had missed"),
         };
         let held = self.held_by.iter().map(|holder| format!("settling waits for {holder}"));
-        std::iter::once(format!("{safe} ({}){late}", self.mode)).chain(held).collect()
+        std::iter::once(format!("{safe} ({}){late}", self.mode)).chain(self.pace.clone()).chain(held).collect()
     }
 }
 
@@ -80,6 +84,7 @@ mod tests {
             lag: Some(Duration::from_millis(75_500)),
             held_by: vec!["pid 4711, user erp".into()],
             late_found: 2,
+            pace: None,
         };
         assert_eq!(Settled::parse(&settled.to_text()), Some(settled.clone()));
         assert_eq!(Settled::parse("{\"mode\":\"fence\"}").map(|read| read.mode).as_deref(), Some("fence"));

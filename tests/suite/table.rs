@@ -1,5 +1,6 @@
 //! Table sources against real databases, through the library's own interface and a ledger in memory.
 
+mod between;
 mod conformance;
 mod doctor;
 mod fence;
@@ -16,11 +17,13 @@ mod odbc_mariadb;
 mod odbc_process;
 #[cfg(feature = "odbc")]
 mod odbc_sqlite;
+mod operated;
 mod postgres;
 mod postgres_access;
 mod postgres_types;
 mod settling;
 mod sqlite;
+mod status;
 mod sweep;
 mod sweep_keys;
 mod versions;

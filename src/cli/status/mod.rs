@@ -27,7 +27,7 @@ const REDRAW_EVERY: Duration = Duration::from_secs(1);
 #[command(after_help = "\
 --json prints one object:
   {\"sources\":[{\"name\",\"kind\",\"state\",\"held\",\"known\",\"waiting\",\"events\",\"refused\",\"last_poll\",\"last_error\",\"cursor\",
-    \"settled\":{\"mode\",\"safe\",\"lag_ms\",\"held_by\",\"late_found\"}}],
+    \"settled\":{\"mode\",\"safe\",\"lag_ms\",\"held_by\",\"late_found\",\"pace\"}}],
    \"sinks\":[{\"name\",\"kind\",\"state\",\"held\",\"pending\",\"retrying\",\"dead\",\"delivered\"}]}
 A source is new, ok, degraded, failing, held, paused or gone; a sink is ok, failing, open, held, paused or gone.
 

@@ -1,55 +1,16 @@
-//! What a table source says of itself (`check --connect`) and of one row (`explain`), in lines for people.
+//! What a table source says of one row, in lines for people: `explain`. What it says of itself belongs to `doctor`.
 
+use super::cursor::Cursor;
 use super::plan::written_values;
-use super::settling::{Resolution, Settling};
+use super::settling::Settling;
+use super::versions::Versions;
 use super::{Table, TableSource};
 use crate::change::Key;
 use crate::error::Result;
 
 impl<T: Table> TableSource<T> {
-    /// What `probe` found, inside a snapshot.
-    pub(super) fn findings(&mut self) -> Result<Vec<String>> {
-        let server = self.table.server()?;
-        let table = self.table_word();
-        let mut lines = vec![format!("connected: {server}")];
-        self.test_round_trip()?;
-        lines.push(match self.newest()? {
-            None if self.settings.watermark.is_empty() => format!("{table} is read without a watermark"),
-            Some(newest) => format!("newest watermark of {table}: {}", newest.join(", ")),
-            None => format!("{table} has no row with a watermark yet"),
-        });
-        lines.push(match (self.settling(), self.table.shape().resolution) {
-            (Settling::Inclusive, _) => "settle: inclusive (one writer at a time)".into(),
-            (Settling::Overlap(by), Resolution::Clock) => format!("settle: overlap of {} s", by.as_secs()),
-            (Settling::Overlap(by), Resolution::Unknown) => {
-                format!("settle: overlap of {} s, by the time a value was first seen", by.as_secs())
-            }
-            (Settling::RowVersion, _) => "settle: row-version (rows by the transaction that wrote them)".into(),
-            (Settling::Fence, _) => "settle: fence (SAFE waits for the transactions that were open)".into(),
-            (Settling::Bound, _) => "settle: SAFE stays below what is in flight".into(),
-        });
-        // A small table is sorted rather than read through an index, which is no reason to say anything.
-        let by_version = self.settling() == Settling::RowVersion && self.table.shape().unique_key;
-        if !by_version && !self.table.is_indexed()? {
-            let shape = self.table.shape();
-            let columns: Vec<&str> = shape.order().map(|column| column.name.as_str()).collect();
-            lines.push(match shape.settling {
-                Settling::RowVersion => {
-                    format!("no index serves the order ({}): a first load sorts all rows", self.key_words())
-                }
-                _ => format!("no index serves the order ({}): every poll reads all rows", columns.join(", ")),
-            });
-        }
-        if !self.table.shape().unique_key {
-            lines.push(format!("{} is not kept unique by an index: the first load checks it", self.key_words()));
-        }
-        lines.extend(self.incomplete_rows()?);
-        lines.extend(self.table.remarks()?);
-        Ok(lines)
-    }
-
     /// What is to be said of one key, inside a snapshot.
-    pub(super) fn story(&mut self, key: &Key) -> Result<Vec<String>> {
+    pub(super) fn story(&mut self, key: &Key, cursor: Option<&str>) -> Result<Vec<String>> {
         let shown = key.shown();
         let values = self.table.written_key(written_values(&shown, &self.settings.key)?);
         let statement = self.table.shape().watermark_of(&values);
@@ -64,22 +25,33 @@ impl<T: Table> TableSource<T> {
         let Some(watermark) = row.iter().cloned().collect::<Option<Vec<String>>>() else {
             return Ok(vec![format!("the row is there, but {} is NULL", self.settings.watermark.join(" or "))]);
         };
+        let mut lines = vec![match self.settings.watermark.is_empty() {
+            true => "the row is there".into(),
+            false => format!("the row is there with watermark {}", self.table.shown(&watermark)),
+        }];
+        let cursor = match (&self.memory, cursor) {
+            (Some(memory), _) => Some(memory.cursor.clone()),
+            (None, Some(text)) => Cursor::parse(text, &self.name).ok(),
+            (None, None) => None,
+        };
+        let Some(cursor) = cursor else {
+            lines.push("the source has no cursor yet: its first poll decides by \"start\"".into());
+            return Ok(lines);
+        };
         if by_version {
-            return Ok(vec![match watermark.is_empty() || self.settings.watermark.is_empty() {
-                true => "the row is there".into(),
-                false => format!("the row is there with watermark {}", watermark.join(", ")),
-            }]);
-        }
-        let mut lines = vec![format!("the row is there with watermark {}", watermark.join(", "))];
-        if let Some(safe) = self.memory.as_ref().and_then(|memory| memory.cursor.safe.clone()) {
-            let beyond = self.is_later(&watermark, &safe)?;
-            let place = if beyond { "beyond SAFE: the next poll reads it" } else { "at or below SAFE: it was passed" };
-            lines.push(format!("{place} ({})", safe.join(", ")));
+            if let Some(x) =
+                cursor.versions.as_ref().filter(|versions| versions.since_all.is_some()).map(Versions::since)
+            {
+                lines.push(format!("any change of it that commits is told: rows of transaction {x} or later are read"));
+            }
+        } else if let Some(safe) = cursor.safe {
+            let place = match self.is_later(&watermark, &safe)? {
+                true => "beyond SAFE: the next poll reads it",
+                false if cursor.ties && watermark == safe => "just at SAFE: the next poll reads it",
+                false => "at or below SAFE: it was passed, and is told when its watermark rises",
+            };
+            lines.push(format!("{place} ({})", self.table.shown(&safe)));
         }
         Ok(lines)
-    }
-
-    fn key_words(&self) -> String {
-        self.settings.key.join(", ")
     }
 }

@@ -8,11 +8,13 @@
 //! - `local`: watermarks that are local times
 //! - `round`: one poll; `plan`: which pass it makes; `pass`: running it; `batch`: rows on their way to a page
 //! - `versions`: which pass by row version comes next (pure); `versions_pass`: running it
+//! - `pace`: how often a dear look may run (pure); `between`: what polls do between two of them
 //! - `sweep`: rows that were removed, and rows that polls missed
-//! - `explaining`: what `check` and `explain` say; `doctor`: what `doctor` tries; `settled`: how far SAFE has come
+//! - `explaining`: what `explain` says; `doctor`: what `doctor` and `check` try; `settled`: how far SAFE has come
 //! - `login`, `waiting`: what the adapters to servers share; `sqlite`, `postgres`, `mysql`, `odbc`: the adapters
 
 mod batch;
+mod between;
 mod calendar;
 mod cursor;
 mod dialect;
@@ -23,6 +25,7 @@ mod local;
 mod login;
 pub mod mysql;
 pub mod odbc;
+mod pace;
 mod pass;
 mod plan;
 pub mod postgres;
@@ -118,6 +121,11 @@ pub trait Table: Send {
         Ok(values)
     }
 
+    /// A watermark as people read it.
+    fn shown(&self, values: &Values) -> String {
+        values.join(", ")
+    }
+
     /// A key as people write it, as the database's own text.
     fn written_key(&self, values: Values) -> Values {
         values
@@ -158,6 +166,11 @@ pub trait Table: Send {
         Ok(None)
     }
 
+    /// Who keeps SAFE from moving, a line each, where the database says how far it may go (see [`Table::bound`]).
+    fn holders(&mut self) -> Result<Vec<String>> {
+        Ok(Vec::new())
+    }
+
     /// Why rows could be lost with the way to settle that is in use, one line; `None` where nothing speaks for it.
     fn hazard(&self) -> Option<String> {
         None
@@ -169,7 +182,12 @@ pub trait Table: Send {
         None
     }
 
-    /// What is to be said of this kind of database in particular, for `doctor`.
+    /// What `settle` calls it where SAFE follows [`Table::bound`].
+    fn bound_word(&self) -> &'static str {
+        "bound"
+    }
+
+    /// What is to be said of this kind of database in particular, for `doctor` and `check`.
     fn examine(&mut self) -> Result<Vec<Finding>> {
         Ok(Vec::new())
     }
@@ -179,11 +197,6 @@ pub trait Table: Send {
 
     /// Who answers, for people: `PostgreSQL 15.18`.
     fn server(&mut self) -> Result<String>;
-
-    /// What else `check` should say of this server and this user, a line each.
-    fn remarks(&mut self) -> Result<Vec<String>> {
-        Ok(Vec::new())
-    }
 
     /// Ends the snapshot. After `Broken` the next poll connects afresh.
     fn end(&mut self, end: End);
@@ -201,6 +214,8 @@ pub struct Opening<'a> {
     pub first: bool,
     /// The writers that the cursor's marks wait for.
     pub awaited: &'a [String],
+    /// Whether rows may be read by watermark though they have versions: then the writers are wanted, too.
+    pub between: bool,
     /// Whether a poll follows, which may ask for [`Table::bound`]; else only questions do.
     pub polls: bool,
 }

@@ -62,7 +62,9 @@ impl<T: Table> TableSource<T> {
             Err(hold) => return Ok(Looked { hold: Some(hold), ..Looked::default() }),
             Ok(page) => page,
         };
-        let under_way = cursor.pass.take().is_some() || pass.position.is_some();
+        // Where an operator wrote a watermark, a cursor takes its place; else the next process would begin there again.
+        let is_written = durable.as_deref().is_some_and(|text| !text.trim_start().starts_with('{'));
+        let under_way = cursor.pass.take().is_some() || pass.position.is_some() || is_written;
         let whole = is_whole(pass, &cursor);
         self.finish(&mut cursor, pass, batch.last.map(|last| last.watermark), now)?;
         if page.is_some() || under_way || durable.is_none() || batch.settled > 0 {

@@ -2,14 +2,12 @@
 
 use super::batch::duplicate;
 use super::cursor::{Cursor, Pass};
+use super::pace::SHARE;
 use super::settling::{Moment, Settling, closed_mark, guard, settled_mark, ties_remain};
 use super::{Table, TableSource, Values};
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::settings::Start;
 use crate::source::{Hold, HoldReason, Ledger, Look};
-
-/// Reading the window again may take one part in so many of the time.
-const WINDOW_SHARE: u32 = 20;
 
 /// What a poll is going to do.
 pub(super) enum Plan {
@@ -126,8 +124,7 @@ impl<T: Table> TableSource<T> {
             Start::Now => Ok(self.pass_from_now(newest)?.unwrap_or_default()),
             Start::All => self.pass_from(None, newest),
             Start::Value(text) => {
-                let values = written_values(&text, &self.settings.watermark)?;
-                let floor = self.table.written_value(values, newest.as_ref())?;
+                let floor = self.floor_written(&text, newest.as_ref())?;
                 self.pass_from(Some(floor), newest)
             }
         }
@@ -136,11 +133,33 @@ impl<T: Table> TableSource<T> {
     /// The cursor that `cursor NAME set VALUE` asks for: rows beyond the value are told.
     pub(super) fn cursor_at(&mut self, text: &str) -> Result<Cursor> {
         let newest = self.newest()?;
-        let values = written_values(text, &self.settings.watermark)?;
-        let floor = self.table.written_value(values, newest.as_ref())?;
+        let floor = self.floor_written(text, newest.as_ref())?;
         let pass = self.pass_from(Some(floor.clone()), newest)?;
         let safe = Some(floor);
         Ok(Cursor { safe, pass: Some(pass), ..Cursor::new(self.table.shape()) })
+    }
+
+    /// A watermark that people wrote. One that the database can't compare with those that are there would hide all rows for
+    /// ever; one beyond all of them hides rows until the watermark has caught up.
+    pub(super) fn floor_written(&mut self, text: &str, newest: Option<&Values>) -> Result<Values> {
+        let values = written_values(text, &self.settings.watermark)?;
+        let floor = self.table.written_value(values, newest)?;
+        let Some(newest) = newest else { return Ok(floor) };
+        if self.is_later(newest, &floor)? {
+            return Ok(floor);
+        }
+        let shown = self.table.shown(newest);
+        if self.is_later(&floor, newest)? {
+            tracing::warn!(source = %self.name, value = text, newest = %shown, "the cursor begins beyond the newest row");
+            return Ok(floor);
+        }
+        let statement = self.table.shape().has_watermark(&floor);
+        if self.number(&statement)? == 1 {
+            return Ok(floor);
+        }
+        let fact =
+            format!("\"{text}\" is no value of the watermark of source {}; the newest one is {shown}", self.name);
+        Err(Error::new(ErrorKind::Invalid, format!("{fact}; write one like it")))
     }
 
     /// A first pass from `floor`; SAFE then is as far as the settle mode lets it be at once.
@@ -223,7 +242,7 @@ impl<T: Table> TableSource<T> {
         // A sweep needs everything beyond SAFE to be told.
         let (began, took) = self.window.filter(|_| !self.sweeps)?;
         let seen = cursor.marks.last()?;
-        let is_due = now.tick.saturating_sub(began) >= took * WINDOW_SHARE;
+        let is_due = now.tick.saturating_sub(began) >= took * SHARE;
         let (next, next_ties) = (cursor.safe.clone(), cursor.ties);
         let floor = Some(seen.watermark.clone());
         (!is_due).then(|| Pass { floor, floor_ties: true, next, next_ties, ..Pass::default() })

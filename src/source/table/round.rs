@@ -5,8 +5,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::batch::Refusals;
+use super::between::Between;
 use super::cursor::Cursor;
 use super::plan::Plan;
+use super::settled::Running;
 use super::settling::{Moment, Settling, pull_in};
 use super::statement::Statement;
 use super::sweep::Reach;
@@ -40,6 +42,10 @@ pub struct TableSource<T> {
     pub(super) forgot: Option<Duration>,
     /// How far the durable cursor of passes by row version is.
     pub(super) durable: Durable,
+    /// What serves between two dear scans by row version.
+    pub(super) between: Between,
+    /// Which transactions were running at the last look by row version.
+    pub(super) running: Running,
     /// Whether the present poll sweeps when its pass is over.
     pub(super) sweeps: bool,
     /// The overlap, seconds, when a sweep had to widen it.
@@ -77,6 +83,8 @@ impl<T: Table> TableSource<T> {
             window: None,
             forgot: None,
             durable: Durable::default(),
+            between: Between::default(),
+            running: Running::default(),
             sweeps: false,
             overlap_s: None,
             settled: None,
@@ -135,7 +143,7 @@ impl<T: Table> TableSource<T> {
             return Ok(looked);
         }
         self.count_incomplete(look, looked.seen > 0)?;
-        self.settled = self.how_far()?;
+        self.settled = self.how_far(now)?;
         let degraded: Vec<String> = self.incomplete.text.iter().cloned().chain(self.table.hazard()).collect();
         let degraded = (!degraded.is_empty()).then(|| degraded.join("; "));
         Ok(self.with_sweeps(Looked { degraded, settled: self.settled.clone(), ..looked }))
@@ -275,9 +283,10 @@ impl<T: Table> Source for TableSource<T> {
     fn poll(&mut self, look: &Look<'_>, ledger: &mut dyn Ledger) -> Result<Looked> {
         look.stop.check()?;
         let may_skip = self.is_quiet(look, ledger);
-        let (safe, awaited) = self.standing(ledger);
-        let first = ledger.cursor().is_none();
-        let opening = Opening { may_skip, safe: safe.as_ref(), first, awaited: &awaited, polls: true };
+        let (safe, mut awaited) = self.standing(ledger);
+        awaited.extend(self.between.awaited().cloned());
+        let (first, between) = (ledger.cursor().is_none(), self.between.is_possible(look));
+        let opening = Opening { may_skip, safe: safe.as_ref(), first, awaited: &awaited, polls: true, between };
         if self.table.begin(look.stop, &opening)? == Begun::Unchanged {
             let degraded = self.incomplete.text.clone();
             let looked = Looked { complete: true, degraded, settled: self.settled.clone(), ..Looked::default() };
@@ -306,7 +315,11 @@ impl<T: Table> Source for TableSource<T> {
     }
 
     fn explain(&mut self, key: &Key) -> Result<Vec<String>> {
-        self.within_snapshot(&crate::clock::Stop::new(), |source| source.story(key))
+        self.explain_from(key, None)
+    }
+
+    fn explain_from(&mut self, key: &Key, cursor: Option<&str>) -> Result<Vec<String>> {
+        self.within_snapshot(&crate::clock::Stop::new(), |source| source.story(key, cursor))
     }
 }
 

@@ -48,6 +48,13 @@ pub trait RowVersions {
 
     /// How many rows of `span` are to be told, counted up to its limit.
     fn count_versions(&mut self, span: &VersionSpan) -> Result<u64>;
+
+    /// Who keeps X from moving, oldest first: those who run the oldest transaction.
+    fn holders(&mut self) -> Result<Vec<Holder>>;
+
+    /// Whether late commits can be waited for by [`Table::writers_before`](super::Table::writers_before), and an index begins
+    /// with the watermark, so that polls by watermark may serve between two dear scans.
+    fn has_fence(&mut self) -> Result<bool>;
 }
 
 /// Where a snapshot stands, in transaction ids of 64 bits.
@@ -63,6 +70,15 @@ pub struct Horizon {
     pub members: Vec<u32>,
 }
 
+/// Who keeps a cursor from moving.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Who it is, for people: process, user, application, since when.
+    pub shown: String,
+    /// For how long, where this user may know.
+    pub age: Option<Duration>,
+}
+
 /// Which rows to read, and how to flag them.
 #[derive(Debug, Clone, Default)]
 pub struct VersionSpan {
@@ -70,6 +86,8 @@ pub struct VersionSpan {
     pub since: Option<u64>,
     /// Only rows beyond this watermark, or without one.
     pub coarse: Option<String>,
+    /// Only rows beyond this watermark; those without one are left to a later look.
+    pub beyond: Option<Edge>,
     /// Of these tables all rows, whenever they were written.
     pub fresh: Vec<u32>,
     /// Only rows with keys behind this one.
@@ -239,7 +257,7 @@ impl VersionsPass {
             after: self.position.clone(),
             settled,
             floor: self.floor.clone().map(|at| Edge { at, ties: self.floor_ties }),
-            limit: None,
+            ..VersionSpan::default()
         }
     }
 }

@@ -2,11 +2,14 @@
 //! belongs to `versions`.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use super::batch::{Batch, Terms, forget_unmet};
+use super::between::Glance;
 use super::cursor::Cursor;
-use super::plan::{too_many, written_values};
+use super::plan::too_many;
 use super::round::Memory;
+use super::settled::Running;
 use super::settling::Moment;
 use super::sweep::Reach;
 use super::versions::{Horizon, Next, RowVersions, VersionSpan, Versions, VersionsPass};
@@ -19,6 +22,7 @@ use crate::source::{Hold, HoldReason, Ledger, Look, Looked, Patience};
 /// What a poll is going to do.
 enum Planned {
     Pass(VersionsPass),
+    Glance(Glance),
     Nothing,
     Hold(Hold),
 }
@@ -33,6 +37,7 @@ impl<T: Table> TableSource<T> {
         now: Moment,
     ) -> Result<Looked> {
         let horizon = self.by_version()?.horizon()?;
+        self.running = Running::of(&horizon, self.running, now);
         let since = cursor.versions.as_ref().map_or(0, Versions::since);
         self.durable.note(ledger.cursor(), since, now);
         let planned = self.plan_by_version(&mut cursor, &horizon, look, ledger, now)?;
@@ -41,6 +46,7 @@ impl<T: Table> TableSource<T> {
         let looked = match planned {
             Planned::Hold(hold) => Looked { hold: Some(hold), ..Looked::default() },
             Planned::Pass(pass) => self.run_by_version(cursor, pass, look, ledger, now)?,
+            Planned::Glance(glance) => self.run_glance(cursor, &glance, look, ledger, now)?,
             Planned::Nothing => {
                 let durable = ledger.cursor().map(str::to_owned);
                 self.memory = Some(Memory { durable, cursor });
@@ -76,7 +82,18 @@ impl<T: Table> TableSource<T> {
         let windowed = self.is_windowed()?;
         let at_ms = now.wall.millis();
         let blank = VersionsPass { x: horizon.xmin, at_ms, fresh, ..VersionsPass::default() };
-        let pass = match versions.next(horizon, windowed, now) {
+        let next = versions.next(horizon, windowed, now);
+        let is_scan = versions.since_all.is_some() && (next == Next::Window || !windowed) && blank.fresh.is_empty();
+        if is_scan && let Some(glance) = self.glance(next, &versions, horizon, look, now)? {
+            let terms = self.terms_by_version(false, ledger);
+            return match look.max_new {
+                Some(max) if self.is_more_than(max, &glance.span, &terms, look, ledger)? => {
+                    Ok(Planned::Hold(too_many(max, self.name.as_str())))
+                }
+                _ => Ok(Planned::Glance(glance)),
+            };
+        }
+        let pass = match next {
             Next::Nothing => return Ok(Planned::Nothing),
             Next::All if versions.since_all.is_none() => {
                 if let Some(hold) = self.check_keys()? {
@@ -92,10 +109,12 @@ impl<T: Table> TableSource<T> {
         };
         // `cursor NAME skip`: what is new is only remembered, this once.
         let pass = VersionsPass { silent: pass.silent || look.accepted.silent_new, ..pass };
-        if let Some(max) = look.max_new.filter(|_| !pass.silent && !look.accepted.new_entries)
-            && self.is_more_than(max, &pass, &versions_of(cursor), look, ledger)?
-        {
-            return Ok(Planned::Hold(too_many(max, self.name.as_str())));
+        if let Some(max) = look.max_new.filter(|_| !pass.silent && !look.accepted.new_entries) {
+            let span = pass.span(versions_of(cursor).settled_by(&pass));
+            let terms = self.terms_by_version(pass.silent, ledger);
+            if self.is_more_than(max, &span, &terms, look, ledger)? {
+                return Ok(Planned::Hold(too_many(max, self.name.as_str())));
+            }
         }
         Ok(Planned::Pass(pass))
     }
@@ -162,53 +181,48 @@ impl<T: Table> TableSource<T> {
         match self.settings.start.clone() {
             Start::All => Ok(blank),
             Start::Now => Ok(VersionsPass { silent: true, ..blank }),
-            Start::Value(text) => Ok(VersionsPass { floor: Some(self.floor_written(&text)?), ..blank }),
+            Start::Value(text) => Ok(VersionsPass { floor: Some(self.floor_from(&text)?), ..blank }),
         }
     }
 
     /// The cursor that `cursor NAME set VALUE` asks for: rows beyond the value are told.
     pub(super) fn versions_at(&mut self, text: &str) -> Result<Cursor> {
-        let floor = Some(self.floor_written(text)?);
+        let floor = Some(self.floor_from(text)?);
         let horizon = self.by_version()?.horizon()?;
         let pass = VersionsPass { x: horizon.xmin, floor, fresh: horizon.members, ..VersionsPass::default() };
         let versions = Versions { pass: Some(pass), ..Versions::default() };
         Ok(Cursor { versions: Some(versions), ..Cursor::new(self.table.shape()) })
     }
 
-    fn floor_written(&mut self, text: &str) -> Result<Values> {
-        let values = written_values(text, &self.settings.watermark)?;
+    fn floor_from(&mut self, text: &str) -> Result<Values> {
         let newest = self.newest()?;
-        self.table.written_value(values, newest.as_ref())
+        self.floor_written(text, newest.as_ref())
     }
 
-    fn is_windowed(&mut self) -> Result<bool> {
+    pub(super) fn is_windowed(&mut self) -> Result<bool> {
         Ok(matches!(self.settings.window, Window::Span(_)) && self.by_version()?.has_window_index()?)
     }
 
     /// Where the window begins; `None`, which looks at everything, while no row has a watermark.
-    fn coarse(&mut self) -> Result<Option<String>> {
+    pub(super) fn coarse(&mut self) -> Result<Option<String>> {
         let (Window::Span(span), Some(newest)) = (self.settings.window, self.newest()?) else { return Ok(None) };
         Ok(self.table.behind(&newest, span.duration())?.and_then(|values| values.into_iter().next()))
     }
 
-    /// Whether a pass would tell more than `max` rows. Rows that are read again and known are no new ones.
+    /// Whether a look would tell more than `max` rows. Rows that are read again and known are no new ones.
     fn is_more_than(
         &mut self,
         max: u64,
-        pass: &VersionsPass,
-        versions: &Versions,
+        span: &VersionSpan,
+        terms: &Terms,
         look: &Look<'_>,
         ledger: &mut dyn Ledger,
     ) -> Result<bool> {
-        let limit = max.saturating_add(1);
-        let span = VersionSpan { limit: Some(limit), ..pass.span(versions.settled_by(pass)) };
         // Quiet rows would use the limit up.
-        let unlimited = VersionSpan { limit: None, ..span.clone() };
-        let counted = if pass.floor.is_some() { &unlimited } else { &span };
-        if self.by_version()?.count_versions(counted)? <= max {
+        let limit = span.floor.is_none().then_some(max.saturating_add(1));
+        if self.by_version()?.count_versions(&VersionSpan { limit, ..span.clone() })? <= max {
             return Ok(false);
         }
-        let terms = self.terms_by_version(pass, ledger);
         if !terms.may_know {
             return Ok(true);
         }
@@ -217,14 +231,14 @@ impl<T: Table> TableSource<T> {
         let mut news = 0;
         let mut count = |batch: &mut Batch| -> Result<u64> {
             // A key that occurs twice is said when the pass itself meets it.
-            let page = batch.page(&terms, &mut refusals, ledger)?.ok().flatten().unwrap_or_default();
+            let page = batch.page(terms, &mut refusals, ledger)?.ok().flatten().unwrap_or_default();
             let told = page.entries.iter().filter(|entry| matches!(entry.sight, Sight::Version(_))).count();
             news += u64::try_from(told).unwrap_or(u64::MAX);
             Ok(news)
         };
         let mut enough = false;
-        let streamed = self.by_version()?.stream_versions(&unlimited, look.stop, &mut |row: &Row| {
-            batch.take(row, &terms);
+        let streamed = self.by_version()?.stream_versions(span, look.stop, &mut |row: &Row| {
+            batch.take(row, terms);
             if batch.is_full() && count(&mut batch)? > max {
                 enough = true;
                 return Err(Error::internal("enough rows were counted"));
@@ -247,15 +261,25 @@ impl<T: Table> TableSource<T> {
         ledger: &mut dyn Ledger,
         now: Moment,
     ) -> Result<Looked> {
-        let terms = self.terms_by_version(&pass, ledger);
+        let terms = self.terms_by_version(pass.silent, ledger);
         let mut versions = versions_of(&cursor);
         let span = pass.span(versions.settled_by(&pass));
         let resumed = versions.pass.is_some();
         let mut batch = Batch::default();
         let gathers = pass.coarse.is_none() && !resumed && self.is_time_to_forget(look, &terms);
         batch.gathered = gathers.then(HashSet::new);
-        let mut run = Run { cursor: &mut cursor, pass: pass.clone(), terms, batch, durable: None, held: None };
+        let mut run = Run {
+            cursor: &mut cursor,
+            pass: pass.clone(),
+            terms,
+            batch,
+            durable: None,
+            held: None,
+            telling: Duration::ZERO,
+        };
+        let began = look.clock.tick();
         let streamed = self.stream_pages(&mut run, span, look, ledger);
+        let cost = look.clock.tick().saturating_sub(began + run.telling);
         let (mut batch, terms, committed) = (run.batch, run.terms, run.durable);
         if let Some(hold) = run.held {
             return Ok(Looked { hold: Some(hold), ..Looked::default() });
@@ -267,6 +291,9 @@ impl<T: Table> TableSource<T> {
         };
         let under_way = resumed || committed.is_some();
         let mut durable = committed.or_else(|| ledger.cursor().map(str::to_owned));
+        // The daily look at everything beside a window has its own measure.
+        let is_scan =
+            pass.since.is_some() && !resumed && (pass.coarse.is_some() || pass.since == Some(versions.since()));
         versions.finish(&pass, now);
         let since = versions.since();
         // Only rows by version are followed from here on.
@@ -286,6 +313,10 @@ impl<T: Table> TableSource<T> {
                 self.forgot = Some(now.tick);
             }
             self.memory = Some(Memory { durable, cursor });
+            if is_scan {
+                self.between.pace.ran(began, cost);
+                self.note_writers(now)?;
+            }
         }
         Ok(Looked { complete: true, seen: batch.seen, ..Looked::default() })
     }
@@ -309,7 +340,9 @@ impl<T: Table> TableSource<T> {
             let (count, last) = versions.stream_versions(&span, look.stop, &mut |row: &Row| {
                 run.batch.take(row, &run.terms);
                 if run.batch.is_full() {
+                    let began = look.clock.tick();
                     run.commit(refusals, ledger)?;
+                    run.telling += look.clock.tick().saturating_sub(began);
                     look.progress.advance(run.batch.seen, run.batch.seen, 0);
                 }
                 look.stop.check()
@@ -323,17 +356,17 @@ impl<T: Table> TableSource<T> {
         }
     }
 
-    fn terms_by_version(&self, pass: &VersionsPass, ledger: &dyn Ledger) -> Terms {
+    pub(super) fn terms_by_version(&self, silent: bool, ledger: &dyn Ledger) -> Terms {
         Terms {
             table: self.table_word(),
             tracks_keys: self.settings.track_keys,
-            silent: pass.silent,
+            silent,
             tells_unsettled: false,
             may_know: !ledger.knows_nothing(),
         }
     }
 
-    fn by_version(&mut self) -> Result<&mut dyn RowVersions> {
+    pub(super) fn by_version(&mut self) -> Result<&mut dyn RowVersions> {
         self.table.versions().ok_or_else(no_versions)
     }
 }
@@ -347,6 +380,8 @@ struct Run<'a> {
     /// The cursor's text, once this pass has committed one.
     durable: Option<String>,
     held: Option<Hold>,
+    /// How long commits took, which no scan is to blame for.
+    telling: Duration,
 }
 
 impl Run<'_> {
@@ -381,6 +416,6 @@ fn database_of(identity: &str) -> &str {
     identity.rsplit_once(':').map_or(identity, |(database, _)| database)
 }
 
-fn no_versions() -> Error {
+pub(super) fn no_versions() -> Error {
     Error::internal("rows are asked for their versions where they have none")
 }

@@ -139,7 +139,7 @@ fn other_engines_fall_back_to_an_overlap_and_say_so() {
     place.run("CREATE TABLE item (id int PRIMARY KEY, at int) ENGINE=MyISAM; INSERT INTO item VALUES (1, 1)");
     let settings = table("item", &["at"], &["id"]);
     let lines = place.source(&settings).probe().expect("a probe").join("\n");
-    assert!(lines.contains("overlap of 60 s") && lines.contains("MyISAM"), "{lines}");
+    assert!(lines.contains("settle: overlap:1m") && lines.contains("warning: engine: engine MyISAM"), "{lines}");
     let mut bench = Bench::new(place.source(&settings));
     assert_eq!(bench.told_by_a_poll(), ["1"]);
 }

@@ -132,7 +132,7 @@ fn dirty_reads_that_see_nothing_are_an_error_where_they_were_asked_for() {
         (asked("v"), "is not seen, if they are read here"),
     ] {
         let findings = place.source(&settings).examine().expect("it can be looked at");
-        let found = findings.iter().find(|finding| finding.topic == "in flight").expect("it is said");
+        let found = findings.iter().find(|finding| finding.topic == "engine").expect("it is said");
         assert_eq!(found.verdict, Verdict::Problem);
         assert!(found.detail.contains("MyISAM") && found.detail.contains(words), "{}", found.detail);
     }

@@ -21,6 +21,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::time::{Duration, Instant};
 
 use super::cell::Cell;
+use super::holders::HeldAt;
 use super::layout::Layout;
 use super::pause;
 use super::session::{DIRTY, SNAPSHOTS, Server, Session};
@@ -54,6 +55,8 @@ pub struct Fence {
     /// Count and checksums of the rows up to `floor`.
     below: Option<Vec<Option<String>>>,
     hashes: Hashes,
+    /// The smallest watermark in flight, as found by the bound.
+    in_flight: std::cell::OnceCell<Values>,
 }
 
 type Mark = (u64, u64);
@@ -83,7 +86,11 @@ impl Clock {
         stop: &Stop,
     ) -> Result<Self> {
         // After the repeated hour of autumn local times begin again an hour earlier; the bound must be below that before.
-        let zone = given.unwrap_or(&server.zone);
+        let zone = match given.unwrap_or(&server.zone) {
+            // Known by name only where the server's time zone tables are loaded.
+            "UTC" | "Etc/UTC" | "GMT" | "Etc/GMT" | "Z" => "+00:00",
+            zone => zone,
+        };
         let sql = "SELECT CAST(UNIX_TIMESTAMP(NOW(6)) * 1000000 AS SIGNED), \
                    TIMESTAMPDIFF(MICROSECOND, NOW(6), CONVERT_TZ(NOW(6), '+00:00', ?)), \
                    TIMESTAMPDIFF(MICROSECOND, NOW(6), CONVERT_TZ(NOW(6) + INTERVAL 1 HOUR, '+00:00', ?) - INTERVAL 1 HOUR)";
@@ -190,7 +197,16 @@ impl Fence {
             below = Some(checksum(session, shape, from.as_ref(), floor, stop)?);
         }
         session.run(SNAPSHOTS, stop)?;
-        Ok(Self { clock, safe: safe.cloned(), newest, rows, floor, below, hashes })
+        Ok(Self {
+            clock,
+            safe: safe.cloned(),
+            newest,
+            rows,
+            floor,
+            below,
+            hashes,
+            in_flight: std::cell::OnceCell::new(),
+        })
     }
 }
 
@@ -231,6 +247,7 @@ impl Fence {
             },
         };
         if let Some(watermark) = self.oldest_in_flight(session, shape, from, stop)? {
+            let _ = self.in_flight.set(watermark.clone());
             let below = match layout.clock {
                 Some(cell) => tick_before(session, &watermark, cell, stop)?,
                 // Rows with just this number are read again.
@@ -239,6 +256,15 @@ impl Fence {
             bound = smaller(session, shape, bound, below, stop)?;
         }
         Ok(Some(bound))
+    }
+
+    /// What keeps the bound below the rows that are shown: a row in flight, or whoever is at work for a second or longer.
+    pub fn held_at(&self) -> Option<HeldAt> {
+        if let Some(watermark) = self.in_flight.get() {
+            return Some(HeldAt::Row(watermark.clone()));
+        }
+        let age = self.clock.running.map(|running| self.clock.now.saturating_sub(running) / 1_000_000);
+        age.and_then(|seconds| u64::try_from(seconds).ok()).filter(|seconds| *seconds > 0).map(|_| HeldAt::AtWork)
     }
 
     /// What is to be remembered of this poll for the next ones, where the watermark is a number.

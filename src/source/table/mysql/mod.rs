@@ -8,6 +8,7 @@ mod digest;
 mod doctor;
 mod failure;
 mod fence;
+mod holders;
 mod layout;
 mod session;
 
@@ -246,10 +247,6 @@ impl Table for MysqlTable {
         Ok(self.opened()?.engine.is_some() || !matches!(read_only.as_deref(), Some("0" | "OFF")))
     }
 
-    fn examine(&mut self) -> Result<Vec<Finding>> {
-        doctor::examine(self)
-    }
-
     fn behind(&mut self, newest: &Values, by: Duration) -> Result<Option<Values>> {
         let given = self.settings.table.watermark_timezone.clone();
         let stop = self.stop.clone();
@@ -283,7 +280,16 @@ impl Table for MysqlTable {
             return Ok(values);
         }
         let zone = self.settings.table.watermark_timezone.as_deref().unwrap_or("UTC").to_owned();
-        values.iter().map(|text| written_moment(text, &zone)).collect()
+        let moments = values.iter().map(|text| written_moment(text, &zone)).collect::<Result<Values>>()?;
+        for (moment, text) in moments.iter().zip(&values) {
+            // What it can't read the server takes for NULL, or compares as a text.
+            let read = self.ask("SELECT CAST(CAST(? AS DATETIME(6)) AS CHAR)", &[moment])?;
+            if read.into_iter().flatten().flatten().next().is_none() {
+                let fact = format!("\"{text}\" is no point in time that the server can read");
+                return Err(Error::new(ErrorKind::Invalid, format!("{fact}; write one like 2026-11-23 10:15:00")));
+            }
+        }
+        Ok(moments)
     }
 
     fn bound(&mut self, newest: &Values) -> Result<Option<Values>> {
@@ -313,13 +319,31 @@ impl Table for MysqlTable {
         Ok(format!("{} at {}", open.server.version, open.location))
     }
 
-    fn remarks(&mut self) -> Result<Vec<String>> {
+    fn holders(&mut self) -> Result<Vec<String>> {
+        let stop = self.stop.clone();
         let open = self.opened()?;
-        let mut lines = vec![doctor::settling(open).1];
-        if open.server.read_only {
-            lines.push(doctor::REPLICA.into());
-        }
-        Ok(lines)
+        let Some(in_flight) = open.fence.as_ref().and_then(Fence::held_at) else { return Ok(Vec::new()) };
+        holders::holders(&mut open.session, open.processes, &in_flight, &stop)
+    }
+
+    fn lag(&mut self, safe: &Values) -> Result<Option<Duration>> {
+        let given = self.settings.table.watermark_timezone.clone();
+        let stop = self.stop.clone();
+        let open = self.opened()?;
+        let (Some(cell), [safe]) = (open.layout.clock, safe.as_slice()) else { return Ok(None) };
+        let clock = Clock::read(&mut open.session, &open.server, given.as_deref(), false, &stop)?;
+        let now = clock.text(cell, clock.now, clock.offsets.0, Duration::ZERO);
+        let sql = "SELECT GREATEST(TIMESTAMPDIFF(MICROSECOND, CAST(? AS DATETIME(6)), CAST(? AS DATETIME(6))), 0)";
+        let answer = open.session.ask(sql, &[safe, &now], &stop)?.into_iter().flatten().flatten().next();
+        Ok(answer.and_then(|text| text.parse().ok()).map(Duration::from_micros))
+    }
+
+    fn bound_word(&self) -> &'static str {
+        "dirty-read"
+    }
+
+    fn examine(&mut self) -> Result<Vec<Finding>> {
+        doctor::examine(self)
     }
 
     fn end(&mut self, end: End) {

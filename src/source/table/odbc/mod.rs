@@ -393,6 +393,10 @@ impl Table for OdbcTable {
         Ok(min_active.and_then(before).map(|before| vec![before]))
     }
 
+    fn bound_word(&self) -> &'static str {
+        "active-rowversion"
+    }
+
     fn is_indexed(&mut self) -> Result<bool> {
         let engine = self.open.as_ref().map(|open| open.engine).unwrap_or_default();
         // Plans are shown in as many ways as there are databases; where this one's is not known, nothing is claimed.

@@ -7,6 +7,7 @@ use super::facts::{Facts, OVERLAP, Relation};
 use super::{PostgresTable, fence};
 use crate::error::Result;
 use crate::source::settings::{Settle, TableFrom, TableSettings};
+use crate::source::table::versions::RowVersions;
 use crate::source::{Finding, Verdict};
 
 /// Defaults of the watermark columns and triggers that run when a row is written.
@@ -76,8 +77,8 @@ pub fn examine(table: &mut PostgresTable) -> Result<Vec<Finding>> {
             tell("open transactions", Verdict::Note, detail);
         }
     }
-    for holder in table.horizon_holders()? {
-        tell("oldest writer", Verdict::Note, holder);
+    for holder in table.holders()? {
+        tell("oldest writer", Verdict::Note, holder.shown);
     }
     tell_modes(table, &facts, settling, &mut findings)?;
     Ok(findings)
@@ -87,10 +88,10 @@ pub fn examine(table: &mut PostgresTable) -> Result<Vec<Finding>> {
 fn tell_modes(table: &PostgresTable, facts: &Facts, settling: Settling, findings: &mut Vec<Finding>) -> Result<()> {
     let mut tell = |topic: &str, verdict, detail: String| findings.push(Finding::new(topic, verdict, detail));
     let place = table.what();
-    let relation = table.relation()?;
+    let stamps = table.row_stamps()?;
     let mode_of = |settle| {
         let asked = TableSettings { settle, ..table.settings.table.clone() };
-        relation.settling(&asked, &place, facts.auto())
+        stamps.settling(&asked, &place, facts.auto())
     };
     match mode_of(Settle::RowVersion) {
         Ok(_) => tell("row-version", Verdict::Works, "safe, whatever the watermark is and whoever draws it".into()),

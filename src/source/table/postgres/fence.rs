@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use super::super::Writer;
+use super::super::versions::Holder;
 use crate::clock::Stop;
 use crate::error::Result;
 
@@ -37,12 +38,14 @@ WHERE p.database = current_database()";
 const HORIZON: &str = "\
 WITH oldest AS (SELECT (pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::text::numeric % 4294967296)::text AS xid) \
 SELECT a.pid::text, a.usename::text, a.application_name, a.state, \
-  to_char(a.xact_start AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') \
+  to_char(a.xact_start AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), \
+  extract(epoch FROM clock_timestamp() - a.xact_start)::text \
 FROM pg_catalog.pg_stat_activity a, oldest \
 WHERE a.backend_xid::text = oldest.xid AND a.pid <> pg_catalog.pg_backend_pid()";
 const PREPARED_HORIZON: &str = "\
 WITH oldest AS (SELECT (pg_catalog.pg_snapshot_xmin(pg_catalog.pg_current_snapshot())::text::numeric % 4294967296)::text AS xid) \
-SELECT p.gid, p.owner::text, to_char(p.prepared AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') \
+SELECT p.gid, p.owner::text, to_char(p.prepared AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"'), \
+  extract(epoch FROM clock_timestamp() - p.prepared)::text \
 FROM pg_catalog.pg_prepared_xacts p, oldest WHERE p.transaction::text = oldest.xid";
 
 /// The rows of a query.
@@ -84,17 +87,22 @@ fn writers_of(sessions: Answer, prepared: Answer, awaited: &[String]) -> Vec<Wri
     writers
 }
 
-/// Who keeps the oldest transaction id of the server from moving, a line each: sessions that have written and not yet ended.
-pub fn horizon_holders(ask: impl Fn(&str) -> Result<Answer>) -> Result<Vec<String>> {
+/// Who keeps the oldest transaction id of the server from moving: sessions that have written and not yet ended.
+pub fn horizon_holders(ask: impl Fn(&str) -> Result<Answer>) -> Result<Vec<Holder>> {
     let text = |row: &[Option<String>], at: usize| row.get(at).cloned().flatten().unwrap_or_default();
+    let age = |row: &[Option<String>], at: usize| Duration::try_from_secs_f64(text(row, at).parse().ok()?).ok();
     let sessions = ask(HORIZON)?;
     let sessions = sessions.iter().map(|row| {
         let each = [text(row, 0), text(row, 1), text(row, 2), text(row, 3), text(row, 4)];
-        session_shown(&each)
+        Holder { shown: session_shown(&each), age: age(row, 5) }
     });
-    let mut all: Vec<String> = sessions.collect();
+    let mut all: Vec<Holder> = sessions.collect();
     let prepared = ask(PREPARED_HORIZON)?;
-    all.extend(prepared.iter().map(|row| prepared_shown(&text(row, 0), &text(row, 1), &text(row, 2))));
+    let prepared = prepared.iter().map(|row| {
+        let shown = prepared_shown(&text(row, 0), &text(row, 1), &text(row, 2));
+        Holder { shown, age: age(row, 3) }
+    });
+    all.extend(prepared);
     Ok(all)
 }
 

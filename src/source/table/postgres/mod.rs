@@ -3,6 +3,7 @@
 //! Which rows are new belongs to the parts all tables share.
 
 mod address;
+mod catalog;
 mod cell;
 mod doctor;
 mod facts;
@@ -36,7 +37,7 @@ use crate::source::{Accounts, Finding, Wake};
 use address::Address;
 use facts::Facts;
 use fence::Before;
-use layout::{CatalogColumn, Layout};
+use layout::Layout;
 use listen::Listener;
 use session::Session;
 
@@ -129,7 +130,7 @@ impl PostgresTable {
         let unique = self.is_unique()?;
         let identity = self.identity()?;
         let facts = self.facts()?;
-        let settling = self.relation()?.settling(&self.settings.table, &place, facts.auto())?;
+        let settling = self.row_stamps()?.settling(&self.settings.table, &place, facts.auto())?;
         facts.check(settling, &place)?;
         let mut layout = Layout::of(columns, &catalog, settling, &self.settings.table, &place)?;
         layout.shape.unique_key = unique;
@@ -145,8 +146,8 @@ impl PostgresTable {
     fn open_snapshot(&mut self, stop: &Stop, opening: &Opening<'_>) -> Result<()> {
         let mut before = None;
         loop {
-            if before.is_none() && self.is_fenced()? {
-                let bound = if opening.first { self.first_bound(stop)? } else { None };
+            if before.is_none() && (opening.between || self.is_fenced()?) {
+                let bound = if opening.first && self.is_fenced()? { self.first_bound(stop)? } else { None };
                 let writers = fence::writers(|sql| self.small(sql, &[]), opening.awaited)?;
                 before = Some(Before { writers, bound });
             }
@@ -221,14 +222,6 @@ impl PostgresTable {
         Ok(answer.into_iter().flatten().flatten().next())
     }
 
-    /// Who keeps the oldest transaction id of the server from moving, a line each.
-    ///
-    /// # Errors
-    /// As the server answers.
-    pub fn horizon_holders(&self) -> Result<Vec<String>> {
-        fence::horizon_holders(|sql| self.small(sql, &[]))
-    }
-
     fn what(&self) -> String {
         match &self.settings.table.from {
             TableFrom::Table(name) => format!("table {name}"),
@@ -245,58 +238,6 @@ impl PostgresTable {
         let asked = "SELECT (extract(epoch FROM now()) * 1000000)::bigint::text";
         let answer = self.small(asked, &[])?.into_iter().flatten().flatten().next();
         answer.and_then(|text| text.parse().ok()).ok_or_else(|| Error::internal("a clock that is no number"))
-    }
-
-    fn catalog(&self) -> Result<Vec<CatalogColumn>> {
-        let TableFrom::Table(name) = &self.settings.table.from else { return Ok(Vec::new()) };
-        let sql = "SELECT a.attname::text, a.attnotnull::text, \
-                     CASE WHEN c.collname <> 'default' THEN format('%I.%I', n.nspname, c.collname) END, \
-                     (NOT coalesce((to_jsonb(c) ->> 'collisdeterministic')::bool, true))::text \
-                   FROM pg_catalog.pg_attribute a \
-                   LEFT JOIN pg_catalog.pg_collation c ON c.oid = a.attcollation \
-                   LEFT JOIN pg_catalog.pg_namespace n ON n.oid = c.collnamespace \
-                   WHERE a.attrelid = $1::text::regclass AND a.attnum > 0 AND NOT a.attisdropped";
-        let rows = self.small(sql, &[&Dialect::POSTGRES.quoted_path(name)])?;
-        let is = |text: Option<String>| text.as_deref() == Some("true");
-        let columns = rows.into_iter().map(|row| {
-            let mut row = row.into_iter();
-            let mut next = || row.next().flatten();
-            let (name, not_null) = (next().unwrap_or_default(), is(next()));
-            CatalogColumn { name, nullable: !not_null, collation: next(), fuzzy: is(next()) }
-        });
-        Ok(columns.collect())
-    }
-
-    /// Whether a unique index lies within the key columns.
-    fn is_unique(&self) -> Result<bool> {
-        let TableFrom::Table(name) = &self.settings.table.from else { return Ok(false) };
-        let sql = "SELECT '1'::text FROM pg_catalog.pg_index i \
-                   WHERE i.indrelid = $1::text::regclass AND i.indisunique AND i.indisvalid AND i.indimmediate \
-                     AND i.indpred IS NULL AND i.indexprs IS NULL \
-                     AND ARRAY(SELECT a.attname::text \
-                               FROM unnest(i.indkey::int2[]) WITH ORDINALITY AS k(attnum, place) \
-                               JOIN pg_catalog.pg_attribute a ON a.attrelid = i.indrelid AND a.attnum = k.attnum \
-                               WHERE k.place <= i.indnkeyatts) \
-                         <@ ARRAY(SELECT json_array_elements_text($2::text::json)) LIMIT 1";
-        let key = serde_json::Value::from(self.settings.table.key.clone()).to_string();
-        Ok(!self.small(sql, &[&Dialect::POSTGRES.quoted_path(name), &key])?.is_empty())
-    }
-
-    /// The cluster, the database and the table, as far as this user may know them.
-    fn identity(&self) -> Result<String> {
-        let allowed = "SELECT has_function_privilege('pg_catalog.pg_control_system()', 'execute')::text";
-        let may_ask = self.small(allowed, &[])?.into_iter().flatten().flatten().any(|text| text == "true");
-        let system = "(SELECT system_identifier::text FROM pg_catalog.pg_control_system())";
-        let system = if may_ask { system } else { "'-'::text" };
-        let table = match &self.settings.table.from {
-            TableFrom::Table(name) => Dialect::POSTGRES.quoted_path(name),
-            TableFrom::Query(_) => String::new(),
-        };
-        let sql = format!(
-            "SELECT {system} || ':' || (SELECT oid::text FROM pg_catalog.pg_database WHERE datname = current_database()) \
-             || ':' || CASE WHEN $1::text = '' THEN '' ELSE ($1::text::regclass::oid)::text END"
-        );
-        Ok(self.small(&sql, &[&table])?.into_iter().flatten().flatten().next().unwrap_or_default())
     }
 
     fn page(

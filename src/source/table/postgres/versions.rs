@@ -1,42 +1,42 @@
 //! Row versions in PostgreSQL: snapshots, the age of a row's transaction, and for which relations that can be asked.
 //! Which rows a pass needs belongs to `table::versions`.
 
-use super::PostgresTable;
+use super::{PostgresTable, fence};
 use crate::clock::Stop;
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::settings::{Settle, TableFrom, TableSettings};
 use crate::source::table::dialect::Dialect;
 use crate::source::table::settling::{Resolution, Settling};
 use crate::source::table::statement::{Shape, Statement};
-use crate::source::table::versions::{Horizon, RowVersions, VersionSpan};
+use crate::source::table::versions::{Holder, Horizon, RowVersions, VersionSpan};
 use crate::source::table::{Row, Table, Values};
 
 /// The table and those below it, partitions or heirs.
 const BELOW: &str = "WITH RECURSIVE below(oid) AS (SELECT $1::text::regclass::oid \
      UNION SELECT i.inhrelid FROM pg_catalog.pg_inherits i JOIN below b ON i.inhparent = b.oid)";
 
-/// What kind of relation rows come from.
+/// Whether rows tell which transaction wrote them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Relation {
-    /// A table whose rows tell which transaction wrote them.
-    Versioned,
-    /// The same, but written afresh as a whole by each REFRESH.
-    Materialized,
-    /// A view, a query, a foreign table, another way to store tables.
-    Other,
+pub enum RowStamps {
+    /// They do.
+    Kept,
+    /// They do, but all of them are written afresh by each REFRESH.
+    Renewed,
+    /// They don't: a view, a query, a foreign table, another way to store tables.
+    Absent,
 }
 
-impl Relation {
+impl RowStamps {
     /// How SAFE follows what was seen; `otherwise` is the best where rows have no versions.
     ///
     /// # Errors
     /// `Config` when row versions are asked for where there are none.
     pub fn settling(self, settings: &TableSettings, place: &str, otherwise: Settling) -> Result<Settling> {
         let has_versions = match self {
-            Self::Versioned => true,
+            Self::Kept => true,
             // Each REFRESH gives all rows new versions; without known keys all of them would be told again.
-            Self::Materialized => settings.track_keys || settings.settle == Settle::RowVersion,
-            Self::Other => false,
+            Self::Renewed => settings.track_keys || settings.settle == Settle::RowVersion,
+            Self::Absent => false,
         };
         if settings.settle == Settle::RowVersion && !has_versions {
             let rule = "settle = \"row-version\" needs a table whose rows the server keeps itself";
@@ -49,9 +49,9 @@ impl Relation {
 }
 
 impl PostgresTable {
-    /// What kind of relation the rows come from.
-    pub(super) fn relation(&self) -> Result<Relation> {
-        let TableFrom::Table(name) = &self.settings.table.from else { return Ok(Relation::Other) };
+    /// Whether the rows tell which transaction wrote them.
+    pub(super) fn row_stamps(&self) -> Result<RowStamps> {
+        let TableFrom::Table(name) = &self.settings.table.from else { return Ok(RowStamps::Absent) };
         // Rows of foreign tables have no versions; they may hide below a partitioned table, or an inherited one.
         let sql = "SELECT CASE WHEN NOT bool_and(c.relkind IN ('r', 'p', 'm') AND (c.relam = 0 OR a.amname = 'heap')) \
                                OR NOT has_column_privilege($1::text::regclass, 'xmin', 'SELECT') THEN 'other' \
@@ -60,10 +60,19 @@ impl PostgresTable {
                    LEFT JOIN pg_catalog.pg_am a ON a.oid = c.relam";
         let answer = self.small(&format!("{BELOW} {sql}"), &[&Dialect::POSTGRES.quoted_path(name)])?;
         Ok(match answer.into_iter().flatten().flatten().next().as_deref() {
-            Some("versioned") => Relation::Versioned,
-            Some("materialized") => Relation::Materialized,
-            _ => Relation::Other,
+            Some("versioned") => RowStamps::Kept,
+            Some("materialized") => RowStamps::Renewed,
+            _ => RowStamps::Absent,
         })
+    }
+
+    /// Whether an index begins with this column.
+    fn has_index_of(&self, column: &str) -> Result<bool> {
+        let sql = "SELECT '1'::text FROM pg_catalog.pg_index i JOIN pg_catalog.pg_attribute a \
+                     ON a.attrelid = i.indrelid AND a.attnum = (i.indkey::int2[])[0] \
+                   WHERE i.indrelid = $1::text::regclass AND i.indisvalid AND i.indpred IS NULL \
+                     AND a.attname = $2::text LIMIT 1";
+        Ok(!self.small(sql, &[&self.table_name(), column])?.is_empty())
     }
 
     fn table_name(&self) -> String {
@@ -125,11 +134,7 @@ impl RowVersions for PostgresTable {
     fn has_window_index(&mut self) -> Result<bool> {
         let shape = &self.opened()?.layout.shape;
         let (Resolution::Clock, [column]) = (shape.resolution, shape.watermark.as_slice()) else { return Ok(false) };
-        let sql = "SELECT '1'::text FROM pg_catalog.pg_index i JOIN pg_catalog.pg_attribute a \
-                     ON a.attrelid = i.indrelid AND a.attnum = (i.indkey::int2[])[0] \
-                   WHERE i.indrelid = $1::text::regclass AND i.indisvalid AND i.indpred IS NULL \
-                     AND a.attname = $2::text LIMIT 1";
-        Ok(!self.small(sql, &[&self.table_name(), &column.name])?.is_empty())
+        self.has_index_of(&column.name)
     }
 
     fn has_key_index(&mut self) -> Result<bool> {
@@ -147,6 +152,21 @@ impl RowVersions for PostgresTable {
         let mut last = None;
         let count = self.page(&statement, &mut last, stop, each)?;
         Ok((count, last.map(|last| last.key)))
+    }
+
+    fn holders(&mut self) -> Result<Vec<Holder>> {
+        let mut holders = fence::horizon_holders(|sql| self.small(sql, &[]))?;
+        if holders.is_empty() && self.opened()?.facts.standby {
+            let shown = "a transaction of the primary server, which this standby can't name".into();
+            holders.push(Holder { shown, age: None });
+        }
+        Ok(holders)
+    }
+
+    fn has_fence(&mut self) -> Result<bool> {
+        let open = self.opened()?;
+        let Some(column) = open.layout.shape.watermark.first() else { return Ok(false) };
+        Ok(open.facts.check(Settling::Fence, "").is_ok() && self.has_index_of(&column.name)?)
     }
 
     fn count_versions(&mut self, span: &VersionSpan) -> Result<u64> {
@@ -190,6 +210,10 @@ fn version_page(
         let beyond = shape.compare(&shape.watermark, ">", &vec![coarse.clone()], &mut statement);
         let null = if column.nullable { format!(" OR {} IS NULL", column.sql) } else { String::new() };
         changed.push(format!("({beyond}{null})"));
+    }
+    if let Some(beyond) = &span.beyond {
+        let operator = if beyond.ties { ">=" } else { ">" };
+        changed.push(shape.compare(&shape.watermark, operator, &beyond.at, &mut statement));
     }
     if !changed.is_empty() && !span.fresh.is_empty() {
         let fresh: Vec<String> = span.fresh.iter().map(u32::to_string).collect();
@@ -235,6 +259,15 @@ mod tests {
         let settled = "CASE WHEN age(t.xmin) BETWEEN 0 AND 3 THEN 0 ELSE 1 END";
         let sql = format!("SELECT t.\"w\", {settled}, 0 FROM \"t\" t WHERE t.\"k\" > $1 ORDER BY t.\"k\" LIMIT 10");
         assert_eq!((page.sql, page.parameters), (sql, vec!["7".to_owned()]));
+    }
+
+    #[test]
+    fn a_look_between_scans_leaves_rows_without_watermark_to_the_scan() {
+        let beyond = Some(Edge { at: vec!["f".into()], ties: true });
+        let span = VersionSpan { since: Some(1), beyond, ..VersionSpan::default() };
+        let page = version_page(&shape(true), "1", &span, Some(9), None);
+        let filter = "t.\"k\" IS NOT NULL AND age(t.xmin) BETWEEN 0 AND 9 AND t.\"w\" >= $1";
+        assert_eq!(page.sql, format!("SELECT 1, 0, 0 FROM \"t\" t WHERE {filter} ORDER BY t.\"k\""));
     }
 
     #[test]

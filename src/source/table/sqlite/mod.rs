@@ -247,6 +247,15 @@ impl Table for SqliteTable {
         doctor::examine(self)
     }
 
+    fn shown(&self, values: &Values) -> String {
+        // Texts travel as SQL writes them.
+        let plain = |text: &String| match text.strip_prefix('\'').and_then(|rest| rest.strip_suffix('\'')) {
+            Some(inner) => inner.replace("''", "'"),
+            None => text.clone(),
+        };
+        values.iter().map(plain).collect::<Vec<_>>().join(", ")
+    }
+
     fn is_indexed(&mut self) -> Result<bool> {
         let open = self.opened()?;
         let page = open.layout.shape.page("1", &Span::default(), None);
