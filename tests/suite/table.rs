@@ -2,7 +2,10 @@
 
 mod conformance;
 mod doctor;
+mod edges;
 mod fence;
+mod holes;
+mod huge;
 mod listen;
 mod mysql;
 mod mysql_access;

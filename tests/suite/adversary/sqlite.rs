@@ -64,7 +64,7 @@ fn sqlite_loses_nothing_and_tells_nothing_twice() {
     first.pragma_update(None, "journal_mode", "WAL").expect("a journal");
     let sql = "CREATE TABLE item (id INTEGER PRIMARY KEY AUTOINCREMENT, version TEXT NOT NULL, at TEXT NOT NULL, sec DATETIME NOT NULL); \
                CREATE INDEX item_at ON item (at, id); CREATE INDEX item_sec ON item (sec, id); \
-               WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 3000) INSERT INTO item \
+               WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000) INSERT INTO item \
                SELECT i, 'first', strftime('%Y-%m-%d %H:%M:%f', 'now', '-1 hour', i || ' seconds'), \
                datetime('now', '-1 hour', i || ' seconds') FROM n";
     first.execute_batch(sql).expect("a table");

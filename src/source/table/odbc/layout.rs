@@ -9,14 +9,12 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::source::settings::{Settle, TableSettings};
 use crate::source::table::Row;
 use crate::source::table::dialect::Dialect;
-use crate::source::table::json::{joined, push_text};
+use crate::source::table::json::{VALUE_MAX, joined, push_text};
 use crate::source::table::settling::{Resolution, Settling};
 use crate::source::table::statement::{Column, Shape};
 
 /// `settle = "auto"`: how long commits are waited for.
 const OVERLAP: Duration = Duration::from_secs(60);
-/// Larger values make a row refused.
-pub const VALUE_MAX: usize = 16 << 20;
 
 /// A table's columns, and which of them make up watermark and key.
 #[derive(Default)]

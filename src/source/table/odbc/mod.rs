@@ -17,6 +17,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::dialect::Dialect;
+use super::json::VALUE_MAX;
 use super::login::Attempt;
 use super::settling::Resolution;
 use super::statement::{Shape, Statement};
@@ -27,7 +28,7 @@ use crate::setting::SourceName;
 use crate::source::Accounts;
 use crate::source::settings::{OdbcSettings, TableFrom};
 use engine::Engine;
-use layout::{Known, Layout, Unread, VALUE_MAX};
+use layout::{Known, Layout, Unread};
 use process::Process;
 use wire::{Answer, Request};
 
