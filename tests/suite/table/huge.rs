@@ -44,7 +44,7 @@ fn a_huge_blob_in_sqlite_is_refused_and_the_others_are_told() {
     let writer = rusqlite::Connection::open(&path).expect("open");
     writer
         .execute_batch(
-            "CREATE TABLE item (id INTEGER PRIMARY KEY, at INTEGER, scan BLOB); \
+            "CREATE TABLE item (id INTEGER PRIMARY KEY, at INTEGER, scan BLOB); CREATE INDEX item_at ON item (at, id); \
              INSERT INTO item VALUES (1, 1, 'a'), (2, 2, zeroblob(104857600)), (3, 3, 'c')",
         )
         .expect("rows");
