@@ -9,6 +9,7 @@ mod huge;
 mod listen;
 mod mysql;
 mod mysql_access;
+mod mysql_clock;
 mod mysql_dirty;
 mod mysql_types;
 #[cfg(feature = "odbc")]
