@@ -12,11 +12,10 @@ use super::tend::Tending;
 use super::told::Layout;
 use crate::clock::Stop;
 use crate::config::Config;
-use crate::delivery::{Keeper, KeeperSetup, Mode, Worker, WorkerSetup};
+use crate::delivery::{Keeper, KeeperSetup, Mode, Worker};
 use crate::error::{Error, Result};
 use crate::poll::{Poller, WakeQueue};
 use crate::setting::SourceName;
-use crate::sink::settings::SinkSettings;
 
 /// The hints of each source.
 pub type Wakes = HashMap<SourceName, Arc<WakeQueue>>;
@@ -93,7 +92,7 @@ impl Crew {
 
     fn start(&mut self, house: &House, config: &Config, pollers: Vec<Poller>) -> Result<()> {
         for settings in &config.sinks {
-            let worker = self.worker(house, settings)?;
+            let worker = house.worker(settings, Mode::Run, self.listener.clone())?;
             self.workers.push(worker);
         }
         self.keeper = Some(Keeper::start(KeeperSetup {
@@ -107,20 +106,6 @@ impl Crew {
             self.sources.push(source);
         }
         Ok(())
-    }
-
-    fn worker(&self, house: &House, settings: &SinkSettings) -> Result<Worker> {
-        let missing = || Error::internal(format!("sink {} was not opened", settings.name));
-        Worker::start(WorkerSetup {
-            name: settings.name.clone(),
-            sink: house.furniture.sinks.get(&settings.name).ok_or_else(missing)?.clone(),
-            settings: settings.delivery.clone(),
-            store: house.store.clone(),
-            clock: house.clock.clone(),
-            runtime: house.runtime.handle().clone(),
-            mode: Mode::Run,
-            observer: self.listener.clone(),
-        })
     }
 
     fn source(&self, house: &House, poller: Poller) -> Result<JoinHandle<()>> {

@@ -9,11 +9,13 @@ use tokio::runtime::Runtime;
 
 use crate::clock::{Clock, Stop, SystemClock};
 use crate::config::Config;
+use crate::delivery::{Mode, Observer, Worker, WorkerSetup};
 use crate::error::{Error, Result};
 use crate::event::Spool;
 use crate::poll::route::SinkFacts;
 use crate::poll::{Logins, Poller, SourcePlan};
 use crate::setting::SinkName;
+use crate::sink::settings::SinkSettings;
 use crate::sink::{self, Sink};
 use crate::source::settings::SourceSettings;
 use crate::source::{self, Progress, Source};
@@ -125,6 +127,24 @@ impl House {
         self.store.register(&sources, &joint_sink_names(now, failed), self.clock.now())
     }
 
+    /// A worker for one sink, at work.
+    ///
+    /// # Errors
+    /// The operating system's, when there can be no more threads.
+    pub fn worker(&self, settings: &SinkSettings, mode: Mode, observer: Arc<dyn Observer>) -> Result<Worker> {
+        let missing = || Error::internal(format!("sink {} was not opened", settings.name));
+        Worker::start(WorkerSetup {
+            name: settings.name.clone(),
+            sink: self.furniture.sinks.get(&settings.name).ok_or_else(missing)?.clone(),
+            settings: settings.delivery.clone(),
+            store: self.store.clone(),
+            clock: self.clock.clone(),
+            runtime: self.runtime.handle().clone(),
+            mode,
+            observer,
+        })
+    }
+
     /// A poller for one source.
     pub fn poller(&self, config: &Config, settings: &SourceSettings, progress: Arc<dyn Progress>) -> Result<Poller> {
         self.poller_with(&self.furniture, config, settings, progress)
@@ -175,7 +195,7 @@ pub fn run_folder(config: &Config) -> PathBuf {
 
 /// What routes need to know of every configured sink.
 pub fn facts_of(config: &Config) -> HashMap<SinkName, SinkFacts> {
-    let facts = |settings: &crate::sink::settings::SinkSettings| SinkFacts {
+    let facts = |settings: &SinkSettings| SinkFacts {
         ordering: settings.delivery.ordering,
         takes_content: settings.kind.takes_content(),
         max_backlog: settings.delivery.max_backlog,

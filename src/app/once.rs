@@ -7,7 +7,7 @@ use super::listener::Listener;
 use super::{OnceOptions, OnceSummary};
 use crate::clock::Stop;
 use crate::config::Config;
-use crate::delivery::{KeeperSetup, Mode, Rounds, Worker, WorkerSetup, WorkerSummary};
+use crate::delivery::{KeeperSetup, Mode, Rounds, Worker, WorkerSummary};
 use crate::error::{Error, ErrorKind, Result};
 use crate::poll::{Poller, Round, RoundState};
 use crate::setting::SourceName;
@@ -40,17 +40,8 @@ pub fn once(config: Config, options: OnceOptions) -> Result<OnceSummary> {
     let listener = Listener::new(None, HashMap::new(), Stop::new());
     let mut workers = Vec::new();
     for settings in &config.sinks {
-        let missing = || Error::internal(format!("sink {} was not opened", settings.name));
-        workers.push(Worker::start(WorkerSetup {
-            name: settings.name.clone(),
-            sink: house.furniture.sinks.get(&settings.name).ok_or_else(missing)?.clone(),
-            settings: settings.delivery.clone(),
-            store: house.store.clone(),
-            clock: house.clock.clone(),
-            runtime: house.runtime.handle().clone(),
-            mode: Mode::Once { retries: options.drain, deadline },
-            observer: listener.clone(),
-        })?);
+        let mode = Mode::Once { retries: options.drain, deadline };
+        workers.push(house.worker(settings, mode, listener.clone())?);
     }
     let mut polled = poll_all(&house, &config, &options, &stop);
     for worker in &workers {

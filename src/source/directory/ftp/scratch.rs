@@ -16,10 +16,11 @@ pub fn examine(site: &Site) -> Result<Vec<Finding>> {
     let stem = format!(".highwater-doctor-{:016x}", fastrand::u64(..));
     let names = ["a", "b", "c"].map(|end| format!("{stem}-{end}").into_bytes());
     let tried = try_names(site, &names);
-    for name in &names {
-        site.delete(name)?;
-    }
-    tried
+    // All of them are tried before the first failure counts.
+    let removed: Vec<_> = names.iter().map(|name| site.delete(name)).collect();
+    let tried = tried?;
+    removed.into_iter().collect::<Result<Vec<_>>>()?;
+    Ok(tried)
 }
 
 fn try_names(site: &Site, [a, b, c]: &[Vec<u8>; 3]) -> Result<Vec<Finding>> {
@@ -52,9 +53,20 @@ fn try_names(site: &Site, [a, b, c]: &[Vec<u8>; 3]) -> Result<Vec<Finding>> {
     let renamed = site.rename(if replaced { b } else { a }, c)?;
     let plain = match renamed {
         Renamed::Done => Finding::new("rename", Verdict::Works, "to a new name"),
-        other => Finding::new("rename", Verdict::Problem, format!("to a new name: {other:?}")),
+        other => Finding::new("rename", Verdict::Problem, format!("to a new name: {}", words(other))),
     };
     Ok(vec![over, plain])
+}
+
+/// What came of a rename that was not done.
+fn words(renamed: Renamed) -> String {
+    match renamed {
+        Renamed::Done => "done".into(),
+        Renamed::Taken => "the new name is said to be taken, which it is not".into(),
+        Renamed::Missing => "the file just made is said not to be there".into(),
+        Renamed::OtherDisk => "the new name is said to be on another disk".into(),
+        Renamed::Forbidden(said) | Renamed::Refused(said) => said,
+    }
 }
 
 /// The final reply to an upload of nothing.
