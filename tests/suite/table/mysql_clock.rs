@@ -1,6 +1,5 @@
 //! A server whose clock is set: through the night in which an hour comes twice, and back by what corrects clocks.
 
-use std::process::Command;
 use std::sync::MutexGuard;
 
 use highwater::source::settings::TableSettings;
@@ -49,7 +48,8 @@ impl Elsewhen {
 
 impl Drop for Elsewhen {
     fn drop(&mut self) {
-        self.place.run("SET GLOBAL init_connect = ''");
+        // The other session may have broken off in the middle of something.
+        self.place.connect().run("SET GLOBAL init_connect = ''");
     }
 }
 
@@ -59,20 +59,18 @@ fn safe(bench: &Bench) -> String {
     cursor["safe"][0].as_str().unwrap_or_default().to_owned()
 }
 
-/// The server's own tables of time zones come empty.
-fn load_zone(place: &Database, name: &str) {
-    let made = Command::new("mariadb-tzinfo-to-sql").arg(format!("/usr/share/zoneinfo/{name}")).arg(name).output();
-    let made = made.expect("mariadb-tzinfo-to-sql runs");
-    assert!(made.status.success(), "{}", String::from_utf8_lossy(&made.stderr));
-    let sql = String::from_utf8(made.stdout).expect("SQL");
-    place.run(&format!("USE mysql; {sql}; USE {}", place.name));
-}
+/// The server's own tables of time zones come empty. This is Berlin's summer of 2026, to 01:00 UTC on 25 October.
+const BERLIN: &str = "\
+USE mysql; INSERT INTO time_zone (Use_leap_seconds) VALUES ('N'); SET @zone = LAST_INSERT_ID(); \
+INSERT INTO time_zone_name VALUES ('Europe/Berlin', @zone); \
+INSERT INTO time_zone_transition_type VALUES (@zone, 0, 7200, 1, 'CEST'), (@zone, 1, 3600, 0, 'CET'); \
+INSERT INTO time_zone_transition VALUES (@zone, 1774746000, 0), (@zone, 1792890000, 1)";
 
 #[test]
 fn in_the_hour_that_comes_twice_no_row_is_passed() {
     let server = Elsewhen::new();
     let zone = "Europe/Berlin";
-    load_zone(&server.place, zone);
+    server.place.connect().run(BERLIN);
     server.set("2026-10-24T23:40:00Z");
     let mut bench = server.bench(zone);
     // At 01:00 UTC the clocks go back from 03:00 to 02:00.
