@@ -1,5 +1,6 @@
 //! Tests that drive the real thing: the binary, real servers, real files. One binary, so that it links once.
 
+mod adversary;
 mod badinput;
 mod command;
 mod configuration;

@@ -3,10 +3,14 @@
 mod between;
 mod conformance;
 mod doctor;
+mod edges;
 mod fence;
+mod holes;
+mod huge;
 mod listen;
 mod mysql;
 mod mysql_access;
+mod mysql_clock;
 mod mysql_dirty;
 mod mysql_sweep;
 mod mysql_types;

@@ -14,6 +14,12 @@ use crate::source::{Hold, HoldReason, Ledger, PAGE_ENTRIES_MAX, Page};
 /// So many refused rows are remembered, so that re-reading them tells nothing new.
 const REFUSED_MAX: usize = 10_000;
 
+/// A page holds no more rows than make about so many bytes together, whatever their number.
+const PAGE_BYTES_MAX: usize = 8 << 20;
+
+/// A row that is longer as JSON, in bytes, is refused.
+const ROW_BYTES_MAX: usize = 64 << 20;
+
 /// Keys are gathered up to this many; in a larger window nothing is dropped.
 const GATHERED_MAX: usize = 500_000;
 
@@ -37,6 +43,7 @@ pub struct Terms {
 #[derive(Debug, Default)]
 pub struct Batch {
     rows: Vec<(Entry, bool)>,
+    bytes: usize,
     last_key: Option<Key>,
     /// The last row that was taken.
     pub last: Option<Position>,
@@ -64,12 +71,13 @@ impl Batch {
         }
         self.gathered.take_if(|gathered| gathered.len() > GATHERED_MAX);
         self.settled += u64::from(row.settled);
+        self.bytes += row.row_json.len();
         self.rows.push((entry(row, terms), row.settled));
     }
 
     /// Whether it should be committed before it takes more.
     pub fn is_full(&self) -> bool {
-        self.rows.len() >= PAGE_ENTRIES_MAX
+        self.rows.len() >= PAGE_ENTRIES_MAX || self.bytes >= PAGE_BYTES_MAX
     }
 
     /// Makes a page of what is new in it; `None` when nothing is. The batch is empty afterwards.
@@ -88,6 +96,7 @@ impl Batch {
         if let Some(key) = self.repeated_key() {
             return Ok(Err(duplicate(&key.shown(), &terms.table)));
         }
+        self.bytes = 0;
         let rows = std::mem::take(&mut self.rows);
         if let Some((entry, _)) = rows.last() {
             self.last_key = Some(entry.key.clone());
@@ -158,6 +167,11 @@ pub fn duplicate(key: &str, table: &str) -> Hold {
 pub fn entry(row: &Row, terms: &Terms) -> Entry {
     let key = Key::from(row.key.as_slice());
     let silent = (terms.silent || row.quiet) && (row.settled || !terms.tells_unsettled);
+    if row.problem.is_none() && row.row_json.len() > ROW_BYTES_MAX {
+        let (bytes, max) = (row.row_json.len(), ROW_BYTES_MAX >> 20);
+        let reason = format!("it has {bytes} bytes as JSON, more than {max} MiB; leave columns out by query");
+        return Entry { key, sight: Sight::Refused { reason, tuple: None } };
+    }
     let sight = match (&row.problem, version(row, terms)) {
         (None, Ok(version)) if silent => Sight::Seen(Box::new(version)),
         (None, Ok(version)) => Sight::Version(Box::new(version)),

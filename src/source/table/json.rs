@@ -6,6 +6,13 @@ use data_encoding::BASE64;
 
 /// Integers up to this are exact in every JSON reader; larger ones are written as strings.
 const EXACT_MAX: u64 = 1 << 53;
+/// The largest value that is told, in bytes; a larger one makes its row refused.
+pub const VALUE_MAX: usize = 16 << 20;
+
+/// Why a value of more than [`VALUE_MAX`] bytes can't be told; `None` where it can.
+pub fn too_large(bytes: usize) -> Option<String> {
+    (bytes > VALUE_MAX).then(|| format!("holds a value of {bytes} bytes, which is larger than {} MiB", VALUE_MAX >> 20))
+}
 
 /// Appends `text` as a JSON string.
 pub fn push_text(out: &mut String, text: &str) {

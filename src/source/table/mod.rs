@@ -115,6 +115,12 @@ pub trait Table: Send {
         Ok(newest)
     }
 
+    /// The largest watermark at or below `newest` that is not drawn again when the clock is set back a little; for databases
+    /// that are not asked how far everything is settled.
+    fn before_steps(&mut self, newest: Values) -> Result<Values> {
+        Ok(newest)
+    }
+
     /// A watermark as people write it (`start`), as the database's own text; `newest` is one that is there.
     fn written_value(&mut self, values: Values, newest: Option<&Values>) -> Result<Values> {
         let _ = newest;

@@ -109,7 +109,7 @@ impl<T: Table> TableSource<T> {
         if let Some(at) = cursor.marks.iter().rposition(|mark| Some(&mark.watermark) == cursor.safe.as_ref()) {
             cursor.marks.drain(..=at);
         }
-        if self.settling() == Settling::Bound {
+        if matches!(self.settling(), Settling::Bound | Settling::Inclusive) {
             return self.note_seen(cursor, last, now);
         }
         let Some(last) = last else { return Ok(()) };
@@ -133,7 +133,7 @@ impl<T: Table> TableSource<T> {
         Ok(())
     }
 
-    /// Where the database says what SAFE is, one mark says how far was seen: what lies beyond it is new.
+    /// Where marks don't say what SAFE is, one mark says how far was seen: what lies beyond it is new.
     fn note_seen(&mut self, cursor: &mut Cursor, last: Option<Values>, now: Moment) -> Result<()> {
         let seen = match last {
             Some(last) => Some(self.table.capped(last)?),

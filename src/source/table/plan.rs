@@ -167,7 +167,7 @@ impl<T: Table> TableSource<T> {
         let pass = Pass { next: floor.clone(), floor, ..Pass::default() };
         let Some(newest) = newest else { return Ok(pass) };
         let (next, next_ties) = match self.settling() {
-            Settling::Inclusive => (Some(self.table.capped(newest)?), true),
+            Settling::Inclusive => (Some(self.inclusive(newest)?), true),
             // What is old by the watermark's own clock need not be remembered.
             Settling::Overlap(overlap) => (self.behind(&newest, overlap)?, false),
             Settling::Fence | Settling::Bound => (self.table.bound(&newest)?, self.ties_remain()),
@@ -196,7 +196,7 @@ impl<T: Table> TableSource<T> {
         let ties = behind.is_none() || self.ties_remain();
         let floor = match behind {
             Some(behind) => Some(behind),
-            None => Some(self.table.capped(newest)?),
+            None => Some(self.inclusive(newest)?),
         };
         let next = floor.clone();
         Ok(Some(Pass { floor, floor_ties: ties, next, next_ties: ties, silent: true, position: None }))
@@ -206,7 +206,7 @@ impl<T: Table> TableSource<T> {
         let resolution = self.table.shape().resolution;
         let candidate = match self.settling() {
             Settling::Inclusive => match self.newest()? {
-                Some(newest) => Some(self.table.capped(newest)?),
+                Some(newest) => Some(self.inclusive(newest)?),
                 None => None,
             },
             Settling::Overlap(overlap) => {
@@ -246,6 +246,12 @@ impl<T: Table> TableSource<T> {
         let (next, next_ties) = (cursor.safe.clone(), cursor.ties);
         let floor = Some(seen.watermark.clone());
         (!is_due).then(|| Pass { floor, floor_ties: true, next, next_ties, ..Pass::default() })
+    }
+
+    /// Where one writes at a time, everything up to the newest row is settled, but for clocks that are set.
+    fn inclusive(&mut self, newest: Values) -> Result<Values> {
+        let capped = self.table.capped(newest)?;
+        self.table.before_steps(capped)
     }
 
     fn ties_remain(&self) -> bool {

@@ -14,6 +14,7 @@ use mysql_async::{Conn, OptsBuilder};
 
 use super::postgres::{RUNTIME, is_root, make_certificates};
 use super::wait_until;
+use super::writers::Hand;
 
 /// The user the server runs as when the tests run as root.
 const USER: &str = "mysql";
@@ -23,6 +24,8 @@ pub const PASSWORD: &str = "correct horse";
 static SERVER: LazyLock<Server> = LazyLock::new(Server::start);
 /// One on which nobody else is at work: for tests of what is in flight on the whole server.
 static QUIET: LazyLock<(Server, Mutex<()>)> = LazyLock::new(|| (Server::start(), Mutex::new(())));
+/// One whose transactions go on for ever: apart from tests that wait until everything is settled.
+static RESTLESS: LazyLock<Server> = LazyLock::new(Server::start);
 static DATABASES: AtomicU32 = AtomicU32::new(0);
 
 /// A running server.
@@ -52,6 +55,11 @@ pub fn database() -> Database {
 pub fn quiet_database() -> (Database, MutexGuard<'static, ()>) {
     let guard = QUIET.1.lock().unwrap_or_else(PoisonError::into_inner);
     (QUIET.0.database(), guard)
+}
+
+/// A new database in a server for writers that hold transactions open.
+pub fn restless_database() -> Database {
+    RESTLESS.database()
 }
 
 /// The server that all tests share.
@@ -174,6 +182,18 @@ impl Client {
         let mut conn = self.0.lock().expect("one at a time");
         let found: Option<String> = RUNTIME.block_on(conn.query_first(sql)).unwrap_or_else(|e| panic!("{sql}: {e:?}"));
         found.unwrap_or_default()
+    }
+}
+
+impl Hand for Client {
+    fn ask(&mut self, sql: &str) -> Result<Vec<Vec<String>>, String> {
+        let mut conn = self.0.lock().expect("one at a time");
+        let rows: Vec<mysql_async::Row> = RUNTIME.block_on(conn.query(sql)).map_err(|e| e.to_string())?;
+        let text = |value| match value {
+            mysql_async::Value::Bytes(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            _ => String::new(),
+        };
+        Ok(rows.into_iter().map(|row| row.unwrap().into_iter().map(text).collect()).collect())
     }
 }
 

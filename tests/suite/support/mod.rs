@@ -27,6 +27,8 @@ pub mod sftp;
 pub mod sshd;
 #[allow(dead_code)]
 pub mod watched;
+#[allow(dead_code)]
+pub mod writers;
 
 use std::time::{Duration, Instant};
 

@@ -13,6 +13,7 @@ use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, ExtendedKeyUsa
 use tokio::runtime::Runtime;
 
 use super::wait_until;
+use super::writers::Hand;
 
 /// The user the server runs as when the tests run as root.
 const USER: &str = "postgres";
@@ -234,6 +235,17 @@ impl Client {
     /// The first value of the first row, which must be a text.
     pub fn text(&self, sql: &str) -> String {
         RUNTIME.block_on(self.0.query_one(sql, &[])).unwrap_or_else(|e| panic!("{sql}: {e:?}")).get(0)
+    }
+}
+
+impl Hand for Client {
+    fn ask(&mut self, sql: &str) -> Result<Vec<Vec<String>>, String> {
+        let messages = RUNTIME.block_on(self.0.simple_query(sql)).map_err(|e| e.to_string())?;
+        let rows = messages.into_iter().filter_map(|message| match message {
+            tokio_postgres::SimpleQueryMessage::Row(row) => Some(row),
+            _ => None,
+        });
+        Ok(rows.map(|row| (0..row.len()).map(|at| row.get(at).unwrap_or_default().to_owned()).collect()).collect())
     }
 }
 

@@ -275,3 +275,27 @@ fn a_local_time_beyond_the_clock_of_its_zone_does_not_carry_the_cursor() {
     place.run(&format!("INSERT INTO s VALUES (3, '{}')", text(hours(-1))));
     assert_eq!(bench.told_by_a_poll(), ["3"]);
 }
+
+#[test]
+fn a_clock_that_is_corrected_by_seconds_hides_no_row() {
+    for separator in [" ", "T"] {
+        let file = File::new();
+        file.run("CREATE TABLE t (id INTEGER PRIMARY KEY, at TEXT)");
+        let row = |id: u32, back: u32| {
+            let at = format!("strftime('%Y-%m-%d{separator}%H:%M:%f', 'now', '-{back} seconds')");
+            file.run(&format!("INSERT INTO t VALUES ({id}, {at})"));
+        };
+        row(1, 3_600);
+        row(2, 0);
+        let mut bench = Bench::new(file.source(&table("t", &["at"], &["id"])));
+        assert_eq!(bench.told_by_a_poll(), ["1", "2"]);
+        for id in 3..9 {
+            row(id, id % 5);
+            assert_eq!(bench.told_by_a_poll(), [id.to_string()], "{separator:?}");
+            bench.restart(file.source(&table("t", &["at"], &["id"])));
+        }
+        assert!(bench.told_by_a_poll().is_empty());
+        assert_eq!(bench.ledger.repeated, 0);
+        assert!(bench.ledger.known.len() < 9, "what is long past need not be remembered");
+    }
+}

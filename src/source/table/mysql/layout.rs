@@ -13,7 +13,7 @@ use super::digest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::settings::{Settle, TableSettings};
 use crate::source::table::dialect::Dialect;
-use crate::source::table::json::{joined, push_text};
+use crate::source::table::json::{joined, push_text, too_large};
 use crate::source::table::settling::{Resolution, Settling};
 use crate::source::table::statement::{Column, Shape};
 use crate::source::table::{Position, Row, Values};
@@ -139,7 +139,7 @@ impl Layout {
         for (at, field) in self.fields.iter().enumerate() {
             out.row_json.push(if at == 0 { '{' } else { ',' });
             out.row_json.push_str(&field.label);
-            if let Err(problem) = field.cell.push_json(&mut out.row_json, value(row, at)) {
+            if let Err(problem) = field.push_json(&mut out.row_json, value(row, at)) {
                 let remedy = "mend the value, or leave the column out by query";
                 out.problem.get_or_insert(format!("column {} {problem}; {remedy}", field.name));
             }
@@ -162,7 +162,7 @@ impl Layout {
             out.push(if nth == 0 { '{' } else { ',' });
             out.push_str(&field.label);
             // What can't be said has made the row refused already.
-            let _ = field.cell.push_json(out, value(row, *at));
+            let _ = field.push_json(out, value(row, *at));
         }
         out.push('}');
     }
@@ -179,6 +179,16 @@ impl Layout {
 }
 
 impl Field {
+    fn push_json(&self, out: &mut String, value: &Value) -> std::result::Result<(), String> {
+        if let Value::Bytes(bytes) = value
+            && let Some(problem) = too_large(bytes.len())
+        {
+            out.push_str("null");
+            return Err(problem);
+        }
+        self.cell.push_json(out, value).map_err(str::to_owned)
+    }
+
     fn of(column: &Described, catalog: &Catalog) -> Self {
         let name = column.name_str().into_owned();
         let mut label = String::new();

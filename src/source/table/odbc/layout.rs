@@ -8,15 +8,13 @@ use super::wire::{Cell, Class, Described};
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::settings::{Settle, TableSettings};
 use crate::source::table::dialect::Dialect;
-use crate::source::table::json::{joined, push_text};
+use crate::source::table::json::{VALUE_MAX, joined, push_text};
 use crate::source::table::settling::{Resolution, Settling};
 use crate::source::table::statement::{Column, Shape};
 use crate::source::table::{Position, Row};
 
 /// `settle = "auto"`: how long commits are waited for.
 const OVERLAP: Duration = Duration::from_secs(60);
-/// Larger values make a row refused.
-pub const VALUE_MAX: usize = 16 << 20;
 
 const OTHER_WIDTH: &str = "the driver gave a row of another width than it described";
 

@@ -1,11 +1,12 @@
 //! Reading rows through the helper, page by page, so that no driver has to keep more than one of them.
 //! What a row looks like belongs to `layout`.
 
-use super::layout::{Unread, VALUE_MAX};
+use super::layout::Unread;
 use super::wire::{Answer, Request};
 use super::{OdbcTable, Open};
 use crate::clock::Stop;
 use crate::error::{Error, ErrorKind, Result};
+use crate::source::table::json::VALUE_MAX;
 use crate::source::table::statement::Statement;
 use crate::source::table::{Position, Row, Span};
 

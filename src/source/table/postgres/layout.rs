@@ -8,7 +8,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::source::settings::TableSettings;
 use crate::source::table::Row;
 use crate::source::table::dialect::Dialect;
-use crate::source::table::json::{joined, push_text};
+use crate::source::table::json::{joined, push_text, too_large};
 use crate::source::table::settling::{Resolution, Settling};
 use crate::source::table::statement::{Column, Shape};
 
@@ -213,13 +213,17 @@ impl Field {
         row: &tokio_postgres::Row,
         at: usize,
         out: &mut String,
-    ) -> std::result::Result<std::result::Result<(), super::cell::Problem>, tokio_postgres::Error> {
+    ) -> std::result::Result<std::result::Result<(), String>, tokio_postgres::Error> {
         let Raw(raw) = row.try_get(at)?;
         let Some(raw) = raw else {
             out.push_str("null");
             return Ok(Ok(()));
         };
-        Ok(self.cell.push_json(out, raw))
+        if let Some(problem) = too_large(raw.len()) {
+            out.push_str("null");
+            return Ok(Err(problem));
+        }
+        Ok(self.cell.push_json(out, raw).map_err(str::to_owned))
     }
 }
 

@@ -1,13 +1,14 @@
 //! What SQLite tells of a table: its columns, whether its key is unique, and how a row is read.
 
 use rusqlite::Connection;
+use rusqlite::types::ValueRef;
 
-use super::value::{push_json, push_key, push_literal};
+use super::value::{push_key, push_literal};
 use crate::error::{Error, ErrorKind, Result};
 use crate::source::settings::{TableFrom, TableSettings};
 use crate::source::table::Row;
 use crate::source::table::dialect::Dialect;
-use crate::source::table::json::{push_fmt, push_text};
+use crate::source::table::json::{push_fmt, push_text, too_large};
 use crate::source::table::statement::{Column, Shape};
 
 /// A table's columns, and which of them make up watermark and key.
@@ -131,6 +132,17 @@ impl Layout {
         out.key.extend_from_slice(json.as_bytes());
         Ok(())
     }
+}
+
+/// Appends the value as JSON; what can't be said is null, and the reason is returned.
+fn push_json(out: &mut String, value: ValueRef<'_>, decimal: bool) -> std::result::Result<(), String> {
+    if let ValueRef::Text(bytes) | ValueRef::Blob(bytes) = value
+        && let Some(problem) = too_large(bytes.len())
+    {
+        out.push_str("null");
+        return Err(problem);
+    }
+    super::value::push_json(out, value, decimal).map_err(str::to_owned)
 }
 
 fn literals(row: &rusqlite::Row<'_>, columns: &[usize], out: &mut Vec<String>) -> rusqlite::Result<()> {

@@ -29,6 +29,8 @@ pub type SqliteSource = TableSource<SqliteTable>;
 
 /// How long a look waits for a writer.
 const BUSY: Duration = Duration::from_secs(5);
+/// So far a clock may be set back, in seconds: what corrects clocks (NTP) does that by less, else slowly.
+const STEP_SECONDS: u32 = 5;
 /// After so many steps of SQLite's machine a stop is looked for.
 const STEPS: i32 = 10_000;
 
@@ -230,6 +232,18 @@ impl Table for SqliteTable {
         Ok(before.map_or(newest, |before| vec![before]))
     }
 
+    fn before_steps(&mut self, newest: Values) -> Result<Values> {
+        let [text] = newest.as_slice() else { return Ok(newest) };
+        let Some(time) = text.strip_prefix('\'').and_then(|text| text.get(..19)).filter(|text| is_time(text)) else {
+            return Ok(newest);
+        };
+        let sql = format!("SELECT strftime('%Y-%m-%d %H:%M:%S', ?1, '-{STEP_SECONDS} seconds')");
+        let before = self.ask(&sql, &[&value::written(time, false)])?.into_iter().flatten().flatten().next();
+        let before = before.filter(|before| before.starts_with('\''));
+        // With the separator that the column has, and without a fraction: compared as texts it is the smaller one.
+        Ok(before.map_or(newest.clone(), |before| vec![before.replace(' ', &time[10..11])]))
+    }
+
     fn written_value(&mut self, values: Values, newest: Option<&Values>) -> Result<Values> {
         // A number is only meant where numbers are stored: SQLite compares by what is stored, not by what is declared.
         let is_number =
@@ -280,6 +294,17 @@ impl Table for SqliteTable {
 fn begins_with_date(text: &str) -> bool {
     let form = |(at, byte): (usize, u8)| if matches!(at, 4 | 7) { byte == b'-' } else { byte.is_ascii_digit() };
     text.len() >= 10 && text.bytes().take(10).enumerate().all(form)
+}
+
+/// Whether it is `2026-11-23 10:15:00`, or the same with a T.
+fn is_time(text: &str) -> bool {
+    let form = |(at, byte): (usize, u8)| match at {
+        4 | 7 => byte == b'-',
+        10 => matches!(byte, b' ' | b'T'),
+        13 | 16 => byte == b':',
+        _ => byte.is_ascii_digit(),
+    };
+    text.len() == 19 && text.bytes().enumerate().all(form)
 }
 
 /// Runs `script` into a new database beside `path`, then gives it the name: it is never seen half made.
