@@ -128,9 +128,11 @@ fn an_index_serves_pages_and_its_absence_is_said() {
     place.run("CREATE INDEX item_at ON item (at); ANALYZE TABLE item");
     let lines = place.source(&settings).probe().expect("a probe").join("\n");
     assert!(!lines.contains("no index") && lines.contains("MariaDB 1") && lines.contains("without PROCESS"), "{lines}");
-    let lines =
-        source(&super::mysql::settings(&place.address("watcher"), &settings)).probe().expect("a probe").join("\n");
-    assert!(lines.contains("PROCESS is granted"), "{lines}");
+    let mut watching = source(&super::mysql::settings(&place.address("watcher"), &settings));
+    let lines = watching.probe().expect("a probe").join("\n");
+    assert!(lines.contains("settle: dirty-read") && !lines.contains("without PROCESS"), "{lines}");
+    let findings = watching.examine().expect("it can be looked at");
+    assert!(findings.iter().any(|finding| finding.detail.contains("PROCESS is granted")), "{findings:?}");
 }
 
 #[test]
