@@ -10,7 +10,7 @@ use crate::report::{self, Target};
 use crate::{Options, Result, data, remote, rows, tables};
 
 /// Names that can be asked for.
-pub const NAMES: [&str; 7] = ["idle", "hash", "rows", "table", "http", "script", "remote"];
+pub const NAMES: [&str; 8] = ["idle", "hash", "rows", "table", "polls", "http", "script", "remote"];
 
 /// Prepares, measures and prints one case.
 type Case = fn(&Options, &Sizes) -> Result<()>;
@@ -60,11 +60,12 @@ pub fn run(options: &Options) -> Result<()> {
     let dir = &options.dir;
     std::fs::create_dir_all(dir).map_err(|error| format!("create {}: {error}", dir.display()))?;
     report::head(dir)?;
-    let cases: [(&str, Case); 7] = [
+    let cases: [(&str, Case); 8] = [
         ("idle", idle),
         ("hash", hash),
         ("rows", table_rows),
-        ("table", |options, _| tables::run(options)),
+        ("table", |options, _| tables::load(options)),
+        ("polls", |options, _| tables::polls(options)),
         ("http", http),
         ("script", script),
         ("remote", |options, _| remote::run(options)),

@@ -42,7 +42,7 @@ pub struct Options {
 }
 
 const USAGE: &str = "usage: cargo bench --bench bench -- [--quick] [--million] [--rounds N] [--dir DIR] [--program FILE] [CASE]...\n\
-                     cases: idle hash rows table http script remote; parts of remote: list fetch sftp";
+                     cases: idle hash rows table polls http script remote; parts of remote: list fetch sftp";
 
 impl Options {
     fn parse(args: &[String]) -> Result<Self> {

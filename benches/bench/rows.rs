@@ -47,7 +47,7 @@ pub fn sqlite(dir: &Path, count: u64) -> Result<PathBuf> {
 
 /// The same rows in a PostgreSQL database.
 pub fn postgres(url: &str, count: u64) -> Result<()> {
-    let numbers = format!("SELECT generate_series(1, {count}) AS i");
+    let numbers = format!("SELECT generate_series(1::bigint, {count}) AS i");
     // substr counts from the end with a negative start in SQLite only.
     let fill = insert(&numbers).replace("substr('000000000' || i, -9)", "lpad(i::text, 9, '0')");
     let script = format!("{CREATE};\n{fill};\n{INDEX};\nANALYZE items;");
@@ -57,7 +57,7 @@ pub fn postgres(url: &str, count: u64) -> Result<()> {
 /// A table of the same width in its place, with a watermark of type `timestamptz` that ends in the past.
 pub fn postgres_with_times(url: &str, count: u64) -> Result<()> {
     let create = CREATE.replace("updated_at TEXT", "updated_at TIMESTAMPTZ");
-    let fill = insert(&format!("SELECT generate_series(1, {count}) AS i"))
+    let fill = insert(&format!("SELECT generate_series(1::bigint, {count}) AS i"))
         .replace("'2026-11-23 ' || substr('000000000' || i, -9)", "timestamptz '2020-01-01' + i * interval '1 s'");
     let script = format!("DROP TABLE IF EXISTS items;\n{create};\n{fill};\n{INDEX};");
     on_postgres(url, async move |client| {
@@ -71,6 +71,11 @@ pub fn postgres_with_times(url: &str, count: u64) -> Result<()> {
 pub fn touch_postgres(url: &str) -> Result<()> {
     let sql = "UPDATE items SET updated_at = now(), note = 'touched' WHERE id = (SELECT max(id) FROM items)";
     on_postgres(url, async move |client| client.batch_execute(sql).await)
+}
+
+/// A transaction that writes, but not to this table.
+pub fn stir_postgres(url: &str) -> Result<()> {
+    on_postgres(url, async |client| client.batch_execute("SELECT pg_current_xact_id()").await)
 }
 
 /// Reads all rows by COPY in binary and throws them away; returns the bytes.
