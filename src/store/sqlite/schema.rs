@@ -235,15 +235,18 @@ pub fn check(connection: &Connection) -> Result<usize> {
 /// As the disk says.
 pub fn migrate(connection: &mut Connection) -> Result<()> {
     let version = check(connection)?;
-    for (at, migration) in MIGRATIONS.iter().enumerate().skip(version) {
-        let step = connection.transaction().map_err(sqlite("begin a migration"))?;
-        step.execute_batch(migration).map_err(sqlite("migrate the store"))?;
-        step.pragma_update(None, "application_id", APPLICATION_ID).map_err(sqlite("mark the store"))?;
-        step.pragma_update(None, "user_version", i64::try_from(at + 1).unwrap_or(i64::MAX))
-            .map_err(sqlite("mark the store"))?;
-        step.commit().map_err(sqlite("migrate the store"))?;
+    if version == MIGRATIONS.len() {
+        return Ok(());
     }
-    Ok(())
+    // All in one: a process that is killed leaves no version that commands which only read would refuse.
+    let migration = connection.transaction().map_err(sqlite("begin a migration"))?;
+    for step in MIGRATIONS.iter().skip(version) {
+        migration.execute_batch(step).map_err(sqlite("migrate the store"))?;
+    }
+    migration.pragma_update(None, "application_id", APPLICATION_ID).map_err(sqlite("mark the store"))?;
+    let reached = i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX);
+    migration.pragma_update(None, "user_version", reached).map_err(sqlite("mark the store"))?;
+    migration.commit().map_err(sqlite("migrate the store"))
 }
 
 /// The version this program writes.

@@ -243,7 +243,7 @@ impl Receiver {
         let (state, waited) = self
             .inner
             .changed
-            .wait_timeout_while(state, Duration::from_secs(30), |state| state.received.len() < count)
+            .wait_timeout_while(state, super::LIMIT, |state| state.received.len() < count)
             .expect("state");
         assert!(!waited.timed_out(), "{} of {count} requests came within 30 s", state.received.len());
         state.received.clone()
