@@ -6,6 +6,7 @@
 
 mod address;
 mod agreement;
+mod connection;
 mod expand;
 mod file;
 mod filter;

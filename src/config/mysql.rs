@@ -1,9 +1,8 @@
 //! The keys of a MySQL or MariaDB table beside those of all tables. What they do belongs to `source::table`.
 
-use schemars::{Schema, SchemaGenerator};
-
-use super::reading::{At, Quoting, Reading, Secrets};
-use super::section::{Keys, Located, Nested, Required, Setting, section};
+use super::connection::{Connection, Rule};
+use super::reading::Reading;
+use super::section::{Keys, Located, Nested, Required, section};
 use super::source::KindDraft;
 use super::table::{Abilities, read_table};
 use super::tls::{self, TlsSection};
@@ -17,7 +16,7 @@ section! {
     /// A table of a MySQL or MariaDB database.
     pub struct MysqlSection {
         /// A mysql:// URL.
-        url: Required<Located<MysqlUrl>> = "env:SHOP_URL",
+        url: Required<Located<Connection<MysqlUrl>>> = "env:SHOP_URL",
         /// The password, when it is not part of `url`.
         password: Option<Secret>,
         /// Certificates beyond what `ssl-mode` and `ssl-ca` of the URL say.
@@ -48,31 +47,12 @@ pub fn read(keys: &mut Keys<'_>, reading: &mut Reading) -> KindDraft {
 
 /// A URL, which may hold a password.
 #[derive(Debug, Clone)]
-pub struct MysqlUrl(pub Secret);
+pub struct MysqlUrl;
 
-impl Setting for MysqlUrl {
-    const QUOTING: Quoting = Secret::QUOTING;
+impl Rule for MysqlUrl {
+    const REMEDY: &'static str = "is no MySQL URL; write \"mysql://user@host/database\"";
 
-    fn read(at: &At<'_>, reading: &mut Reading) -> Option<Self> {
-        let secret = Secret::read(at, reading)?;
-        let is_url = |text: &str| text.starts_with("mysql://") || text.starts_with("mariadb://");
-        // A secret that is not looked at now was read once by `Secret::read` when it had to be there.
-        if reading.secrets == Secrets::MustBeThere && secret.reveal().is_ok_and(|text| !is_url(&text)) {
-            reading.reject(at, "is no MySQL URL; write \"mysql://user@host/database\"");
-            return None;
-        }
-        Some(Self(secret))
-    }
-
-    fn shown(&self) -> Option<String> {
-        self.0.shown()
-    }
-
-    fn origin(&self) -> Option<String> {
-        Setting::origin(&self.0)
-    }
-
-    fn schema(generator: &mut SchemaGenerator) -> Schema {
-        Secret::schema(generator)
+    fn accepts(text: &str) -> bool {
+        text.starts_with("mysql://") || text.starts_with("mariadb://")
     }
 }

@@ -2,10 +2,9 @@
 
 use std::path::PathBuf;
 
-use schemars::{Schema, SchemaGenerator};
-
-use super::reading::{At, Quoting, Reading, Secrets};
-use super::section::{Keys, Located, Required, Setting, section};
+use super::connection::{Connection, Rule};
+use super::reading::Reading;
+use super::section::{Keys, Located, Required, section};
 use super::source::KindDraft;
 use super::table::{Abilities, read_table};
 use super::value::Wait;
@@ -16,7 +15,7 @@ section! {
     /// A table behind an ODBC driver.
     pub struct OdbcSection {
         /// The driver's connection string: "Driver=...;Server=...;Database=...;UID=...".
-        connection: Required<Located<ConnectionString>> = "env:ERP_ODBC",
+        connection: Required<Located<Connection<ConnectionString>>> = "env:ERP_ODBC",
         /// The password, when it is not part of `connection`.
         password: Option<Secret>,
         /// The program highwater-odbc, when it is not beside highwater itself.
@@ -49,36 +48,15 @@ pub fn read(keys: &mut Keys<'_>, reading: &mut Reading) -> KindDraft {
 
 /// A connection string, which may hold a password.
 #[derive(Debug, Clone)]
-pub struct ConnectionString(pub Secret);
+pub struct ConnectionString;
 
-impl Setting for ConnectionString {
-    const QUOTING: Quoting = Secret::QUOTING;
+impl Rule for ConnectionString {
+    const REMEDY: &'static str = "names no driver; write \"Driver=...;Server=...;Database=...;UID=...\" or \"DSN=...\"";
 
-    fn read(at: &At<'_>, reading: &mut Reading) -> Option<Self> {
-        let secret = Secret::read(at, reading)?;
-        let names_driver = |text: &str| {
-            let lower = text.to_ascii_lowercase();
-            ["driver", "dsn", "filedsn"].iter().any(|key| {
-                lower.split(';').any(|part| part.split_once('=').is_some_and(|(name, _)| name.trim() == *key))
-            })
-        };
-        if reading.secrets == Secrets::MustBeThere && secret.reveal().is_ok_and(|text| !names_driver(&text)) {
-            let rule = "names no driver; write \"Driver=...;Server=...;Database=...;UID=...\" or \"DSN=...\"";
-            reading.reject(at, rule);
-            return None;
-        }
-        Some(Self(secret))
-    }
-
-    fn shown(&self) -> Option<String> {
-        self.0.shown()
-    }
-
-    fn origin(&self) -> Option<String> {
-        Setting::origin(&self.0)
-    }
-
-    fn schema(generator: &mut SchemaGenerator) -> Schema {
-        Secret::schema(generator)
+    fn accepts(text: &str) -> bool {
+        let lower = text.to_ascii_lowercase();
+        ["driver", "dsn", "filedsn"]
+            .iter()
+            .any(|key| lower.split(';').any(|part| part.split_once('=').is_some_and(|(name, _)| name.trim() == *key)))
     }
 }

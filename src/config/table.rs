@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use schemars::{Schema, SchemaGenerator, json_schema};
 
+use super::connection::{Connection, Rule};
 use super::list::OneOrMore;
 use super::node::{Node, Value, written_text};
 use super::reading::{At, Reading};
@@ -65,7 +66,7 @@ section! {
     /// A table of a PostgreSQL database.
     pub struct PostgresSection {
         /// A postgres:// URL or a connection string.
-        url: Required<Located<ConnectionText>> = "env:ERP_URL",
+        url: Required<Located<Connection<PostgresConnection>>> = "env:ERP_URL",
         /// The password, when it is not part of `url`.
         password: Option<Secret>,
         /// A channel: its NOTIFY makes the source look at once, between two polls.
@@ -363,36 +364,15 @@ impl Setting for TableStart {
     }
 }
 
-/// A connection string, which may hold a password.
+/// A URL or `key=value` pairs, which may hold a password.
 #[derive(Debug, Clone)]
-pub struct ConnectionText(pub Secret);
+pub struct PostgresConnection;
 
-impl Setting for ConnectionText {
-    const QUOTING: super::reading::Quoting = Secret::QUOTING;
+impl Rule for PostgresConnection {
+    const REMEDY: &'static str =
+        "is not a connection; write \"postgres://user@host/database\" or \"host=... user=...\"";
 
-    fn read(at: &At<'_>, reading: &mut Reading) -> Option<Self> {
-        let secret = Secret::read(at, reading)?;
-        let is_connection =
-            |text: &str| text.starts_with("postgres://") || text.starts_with("postgresql://") || text.contains('=');
-        // A secret that is not looked at now was read once by `Secret::read` when it had to be there.
-        if reading.secrets == super::reading::Secrets::MustBeThere
-            && secret.reveal().is_ok_and(|text| !is_connection(&text))
-        {
-            reading.reject(at, "is not a connection; write \"postgres://user@host/database\" or \"host=... user=...\"");
-            return None;
-        }
-        Some(Self(secret))
-    }
-
-    fn shown(&self) -> Option<String> {
-        self.0.shown()
-    }
-
-    fn origin(&self) -> Option<String> {
-        Setting::origin(&self.0)
-    }
-
-    fn schema(generator: &mut SchemaGenerator) -> Schema {
-        Secret::schema(generator)
+    fn accepts(text: &str) -> bool {
+        text.starts_with("postgres://") || text.starts_with("postgresql://") || text.contains('=')
     }
 }

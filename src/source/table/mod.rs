@@ -11,7 +11,7 @@
 //! - `pace`: how often a dear look may run (pure); `between`: what polls do between two of them
 //! - `sweep`: rows that were removed, and rows that polls missed
 //! - `explaining`: what `explain` says; `doctor`: what `doctor` and `check` try; `settled`: how far SAFE has come
-//! - `login`, `waiting`: what the adapters to servers share; `sqlite`, `postgres`, `mysql`, `odbc`: the adapters
+//! - `kept`, `login`, `waiting`: what the adapters to servers share; `sqlite`, `postgres`, `mysql`, `odbc`: the adapters
 
 mod batch;
 mod between;
@@ -21,6 +21,7 @@ mod dialect;
 mod doctor;
 mod explaining;
 mod json;
+mod kept;
 mod local;
 mod login;
 pub mod mysql;

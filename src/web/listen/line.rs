@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use http::HeaderMap;
+use percent_encoding::percent_decode_str;
 use serde_json::{Map, Value, json};
 
 use super::{Seen, Signature};
@@ -77,23 +78,7 @@ fn cut(text: String) -> Cow<'static, str> {
 
 /// The reverse of CloudEvents' header encoding; what is no escape stays as it is.
 fn percent_decoded(text: &str) -> String {
-    let bytes = text.as_bytes();
-    let mut out = Vec::with_capacity(bytes.len());
-    let mut at = 0;
-    while at < bytes.len() {
-        let escaped = bytes.get(at + 1..at + 3).filter(|_| bytes[at] == b'%');
-        match escaped.and_then(|hex| data_encoding::HEXUPPER_PERMISSIVE.decode(hex).ok()) {
-            Some(byte) => {
-                out.extend(byte);
-                at += 3;
-            }
-            None => {
-                out.push(bytes[at]);
-                at += 1;
-            }
-        }
-    }
-    String::from_utf8_lossy(&out).into_owned()
+    percent_decode_str(text).decode_utf8_lossy().into_owned()
 }
 
 #[cfg(test)]

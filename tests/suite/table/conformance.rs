@@ -8,6 +8,7 @@ use highwater::source::settings::{Settle, Start, TableSettings};
 use highwater::source::{Accepted, HoldReason, Source};
 
 use super::{Bench, query, table};
+use crate::support::wait_until;
 
 /// A database of its own for one test.
 pub trait Place {
@@ -37,21 +38,14 @@ pub fn rows_are_told_once_and_idle_polls_commit_nothing(place: &dyn Place) {
     place.run("INSERT INTO item VALUES (1, 10, 'a'), (2, 20, 'b')");
     let mut bench = Bench::new(place.source(&settings));
     assert_eq!(bench.told_by_a_poll(), ["1", "2"]);
-    bench.wait_until_nothing_is_known(place);
-    let commits = bench.ledger.commits;
-    assert!(bench.told_by_a_poll().is_empty());
-    assert_eq!(bench.ledger.commits, commits);
+    bench.wait_until_an_idle_poll_commits_nothing(100);
     place.run("INSERT INTO item VALUES (3, 30, 'c'); UPDATE item SET name = 'A', at = 31 WHERE id = 1");
     assert_eq!(bench.told_by_a_poll(), ["1", "3"]);
     for _ in 0..3 {
         bench.wait(100);
         assert!(bench.told_by_a_poll().is_empty());
     }
-    bench.wait_until_nothing_is_known(place);
-    let commits = bench.ledger.commits;
-    bench.wait(100);
-    assert!(bench.told_by_a_poll().is_empty());
-    assert_eq!(bench.ledger.commits, commits, "an idle poll commits nothing");
+    bench.wait_until_an_idle_poll_commits_nothing(100);
     assert_eq!(bench.ledger.repeated, 0);
 }
 
@@ -393,11 +387,14 @@ impl Bench {
         self.told_by_a_poll()
     }
 
-    /// Rows by version are remembered while a transaction is open that is older, also one of another test.
-    fn wait_until_nothing_is_known(&mut self, place: &dyn Place) {
-        while place.is_by_version() && !self.ledger.known.is_empty() {
+    /// Polls remember what is not settled while a transaction is open, also one of another test or of the server's own.
+    pub fn wait_until_an_idle_poll_commits_nothing(&mut self, every_s: u64) {
+        wait_until("an idle poll commits nothing", || {
+            let commits = self.ledger.commits;
+            self.wait(every_s);
             assert!(self.told_by_a_poll().is_empty());
-        }
+            self.ledger.commits == commits
+        });
     }
 }
 

@@ -18,6 +18,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use super::dialect::Dialect;
+use super::kept::{self, Kept};
 use super::settling::{Resolution, Settling};
 use super::statement::{Shape, Statement};
 use super::sweep::Part;
@@ -172,24 +173,26 @@ impl Open {
     }
 }
 
+impl Kept for MysqlTable {
+    fn is_open(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| !open.session.is_closed())
+    }
+
+    fn reconnect(&mut self, stop: &Stop) -> Result<()> {
+        self.open = None;
+        self.open = Some(self.connect(stop)?);
+        Ok(())
+    }
+
+    fn open_snapshot(&mut self, opening: &Opening<'_>, stop: &Stop) -> Result<()> {
+        self.begin_snapshot(opening, stop)
+    }
+}
+
 impl Table for MysqlTable {
     fn begin(&mut self, stop: &Stop, opening: &Opening<'_>) -> Result<Begun> {
         self.stop = stop.clone();
-        let kept = self.open.as_ref().is_some_and(|open| !open.session.is_closed());
-        if !kept {
-            self.open = Some(self.connect(stop)?);
-        }
-        let mut begun = self.begin_snapshot(opening, stop);
-        if kept && begun.as_ref().is_err_and(|e| e.kind() == ErrorKind::Unavailable) {
-            // The server went away while nobody looked; nothing of this poll is lost by connecting once more.
-            self.open = None;
-            self.open = Some(self.connect(stop)?);
-            begun = self.begin_snapshot(opening, stop);
-        }
-        if begun.is_err() {
-            self.end(End::Broken);
-        }
-        begun.map(|()| Begun::Snapshot)
+        kept::begin(self, opening, stop)
     }
 
     fn shape(&self) -> &Shape {

@@ -18,13 +18,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::dialect::Dialect;
+use super::kept::{self, Kept};
 use super::login::Attempt;
 use super::settling::Resolution;
 use super::statement::Shape;
 use super::sweep::{Part, Reach};
 use super::{Begun, End, Opening, Position, Row, Span, Table, TableSource, Values};
 use crate::clock::Stop;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::setting::SourceName;
 use crate::source::Accounts;
 use crate::source::settings::{OdbcSettings, TableFrom};
@@ -315,26 +316,27 @@ impl OdbcTable {
     }
 }
 
+impl Kept for OdbcTable {
+    fn is_open(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| !open.process.is_dead())
+    }
+
+    fn reconnect(&mut self, stop: &Stop) -> Result<()> {
+        self.open = None;
+        self.open = Some(self.connect(stop)?);
+        Ok(())
+    }
+
+    fn open_snapshot(&mut self, _opening: &Opening<'_>, stop: &Stop) -> Result<()> {
+        self.begin_snapshot(stop)
+    }
+}
+
 impl Table for OdbcTable {
-    fn begin(&mut self, stop: &Stop, _opening: &Opening<'_>) -> Result<Begun> {
+    fn begin(&mut self, stop: &Stop, opening: &Opening<'_>) -> Result<Begun> {
         stop.check()?;
         self.stop = stop.clone();
-        let kept = self.open.as_ref().is_some_and(|open| !open.process.is_dead());
-        if !kept {
-            self.open = None;
-            self.open = Some(self.connect(stop)?);
-        }
-        let mut begun = self.begin_snapshot(stop);
-        if kept && begun.as_ref().is_err_and(|e| e.kind() == ErrorKind::Unavailable) {
-            // Server or helper went away while nobody looked; nothing of this poll is lost by connecting once more.
-            self.open = None;
-            self.open = Some(self.connect(stop)?);
-            begun = self.begin_snapshot(stop);
-        }
-        if begun.is_err() {
-            self.end(End::Broken);
-        }
-        begun.map(|()| Begun::Snapshot)
+        kept::begin(self, opening, stop)
     }
 
     fn shape(&self) -> &Shape {

@@ -23,6 +23,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use super::dialect::Dialect;
+use super::kept::{self, Kept};
 use super::local::floor_of_coming;
 use super::settling::{Resolution, Settling, guard};
 use super::statement::{Column, Shape, Statement};
@@ -30,7 +31,7 @@ use super::sweep::Part;
 use super::versions::RowVersions;
 use super::{Begun, End, Opening, Position, Row, Span, Table, TableSource, Values, Writer};
 use crate::clock::Stop;
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::setting::SourceName;
 use crate::source::settings::{PostgresSettings, TableFrom};
 use crate::source::{Accounts, Finding, Wake};
@@ -142,28 +143,6 @@ impl PostgresTable {
         Ok(())
     }
 
-    /// Opens the snapshot; where a fence is in use, reads before it who could still commit.
-    fn open_snapshot(&mut self, stop: &Stop, opening: &Opening<'_>) -> Result<()> {
-        let mut before = None;
-        loop {
-            if before.is_none() && (opening.between || self.is_fenced()?) {
-                let bound = if opening.first && self.is_fenced()? { self.first_bound(stop)? } else { None };
-                let writers = fence::writers(|sql| self.small(sql, &[]), opening.awaited)?;
-                before = Some(Before { writers, bound });
-            }
-            self.begin_snapshot(stop)?;
-            if before.is_some() || !self.is_fenced()? {
-                break;
-            }
-            // Only now is it known that it is to be fenced.
-            self.opened()?.session.run("ROLLBACK", stop)?;
-        }
-        if let Some(open) = self.open.as_mut() {
-            open.before = before.unwrap_or_default();
-        }
-        Ok(())
-    }
-
     fn is_fenced(&self) -> Result<bool> {
         let layout = &self.opened()?.layout;
         Ok(!layout.described.is_empty() && layout.shape.settling == Settling::Fence)
@@ -270,24 +249,44 @@ impl PostgresTable {
     }
 }
 
+impl Kept for PostgresTable {
+    fn is_open(&self) -> bool {
+        self.open.as_ref().is_some_and(|open| !open.session.is_closed())
+    }
+
+    fn reconnect(&mut self, stop: &Stop) -> Result<()> {
+        self.open = None;
+        self.open = Some(self.connect(stop)?);
+        Ok(())
+    }
+
+    /// Opens the snapshot; where a fence is in use, reads before it who could still commit.
+    fn open_snapshot(&mut self, opening: &Opening<'_>, stop: &Stop) -> Result<()> {
+        let mut before = None;
+        loop {
+            if before.is_none() && (opening.between || self.is_fenced()?) {
+                let bound = if opening.first && self.is_fenced()? { self.first_bound(stop)? } else { None };
+                let writers = fence::writers(|sql| self.small(sql, &[]), opening.awaited)?;
+                before = Some(Before { writers, bound });
+            }
+            self.begin_snapshot(stop)?;
+            if before.is_some() || !self.is_fenced()? {
+                break;
+            }
+            // Only now is it known that it is to be fenced.
+            self.opened()?.session.run("ROLLBACK", stop)?;
+        }
+        if let Some(open) = self.open.as_mut() {
+            open.before = before.unwrap_or_default();
+        }
+        Ok(())
+    }
+}
+
 impl Table for PostgresTable {
     fn begin(&mut self, stop: &Stop, opening: &Opening<'_>) -> Result<Begun> {
         self.stop = stop.clone();
-        let kept = self.open.as_ref().is_some_and(|open| !open.session.is_closed());
-        if !kept {
-            self.open = Some(self.connect(stop)?);
-        }
-        let mut begun = self.open_snapshot(stop, opening);
-        if kept && begun.as_ref().is_err_and(|e| e.kind() == ErrorKind::Unavailable) {
-            // The server went away while nobody looked; nothing of this poll is lost by connecting once more.
-            self.open = None;
-            self.open = Some(self.connect(stop)?);
-            begun = self.open_snapshot(stop, opening);
-        }
-        if begun.is_err() {
-            self.end(End::Broken);
-        }
-        begun.map(|()| Begun::Snapshot)
+        kept::begin(self, opening, stop)
     }
 
     fn shape(&self) -> &Shape {
