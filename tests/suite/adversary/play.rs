@@ -12,7 +12,7 @@ use crate::support::writers::{Committed, Dialect, Hand, Naive, Writer};
 /// So many writers are at work at once.
 const WRITERS: u64 = 14;
 /// For so long, unless the environment says otherwise.
-const SECONDS: u64 = 45;
+const SECONDS: u64 = 60;
 /// Between two looks of a naive poller, and of every source here.
 const EVERY: Duration = Duration::from_millis(100);
 
