@@ -86,12 +86,23 @@ impl<T: Table> TableSource<T> {
         Ok(findings)
     }
 
+    /// What makes the index that polls want, as this database writes it.
+    fn index_sql(&self) -> String {
+        let shape = self.table.shape();
+        let columns: Vec<String> = shape.order().map(|column| shape.dialect.quoted(&column.name)).collect();
+        let columns = columns.join(", ");
+        match &self.settings.from {
+            TableFrom::Table(name) => {
+                let table = shape.dialect.parts(name).pop().unwrap_or_default();
+                let index = shape.dialect.quoted(&format!("{table}_by_watermark"));
+                format!("CREATE INDEX {index} ON {} ({columns})", shape.dialect.quoted_path(name))
+            }
+            TableFrom::Query(_) => format!("give the table behind the query an index on ({columns})"),
+        }
+    }
+
     /// Whether an index serves what polls ask for.
     fn index_finding(&mut self) -> Result<Option<Finding>> {
-        let from = match &self.settings.from {
-            TableFrom::Table(name) => name.clone(),
-            TableFrom::Query(_) => "the table behind the query".into(),
-        };
         let finding = |verdict, detail: String| Ok(Some(Finding::new("index", verdict, detail)));
         let shape = self.table.shape();
         let columns: Vec<&str> = shape.order().map(|column| column.name.as_str()).collect();
@@ -102,9 +113,7 @@ impl<T: Table> TableSource<T> {
                 true => finding(Verdict::Works, "an index serves the order of watermark and key".into()),
                 false => finding(
                     Verdict::Problem,
-                    format!(
-                        "no index serves the order ({columns}): every poll reads all rows; CREATE INDEX ON {from} ({columns})"
-                    ),
+                    format!("no index serves the order ({columns}): every poll reads all rows; {}", self.index_sql()),
                 ),
             };
         }
@@ -123,9 +132,7 @@ impl<T: Table> TableSource<T> {
             }
             true => finding(
                 Verdict::Problem,
-                format!(
-                    "no index begins with {watermark}: every poll scans the whole table; CREATE INDEX ON {from} ({watermark})"
-                ),
+                format!("no index begins with {watermark}: every poll scans the whole table; {}", self.index_sql()),
             ),
         }
     }

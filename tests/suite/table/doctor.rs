@@ -34,6 +34,24 @@ fn a_sound_postgres_table_has_no_problem() {
 }
 
 #[test]
+fn the_index_that_is_missed_can_be_pasted_whatever_the_names_are() {
+    let place = database();
+    place.run("CREATE TABLE \"Kunden; Stamm\" (\"order\" int PRIMARY KEY, \"ge \"\"ändert\" timestamptz NOT NULL)");
+    place.run("INSERT INTO \"Kunden; Stamm\" VALUES (1, now())");
+    for settle in [Settle::RowVersion, Settle::Fence] {
+        let settings = TableSettings { settle, ..table("\"Kunden; Stamm\"", &["ge \"ändert"], &["order"]) };
+        let mut source = Place::source(&place, &settings);
+        let (verdict, detail) = found(&mut source, "index");
+        assert_eq!(verdict, Verdict::Problem, "{detail}");
+        let (_, sql) = detail.split_once("; CREATE").expect("it says what to do");
+        place.run(&format!("CREATE{sql}"));
+        let mut source = Place::source(&place, &settings);
+        assert_eq!(found(&mut source, "index").0, Verdict::Works);
+        place.run("DROP INDEX \"Kunden; Stamm_by_watermark\"");
+    }
+}
+
+#[test]
 fn what_makes_a_postgres_table_less_safe_is_a_problem() {
     let place = database();
     place.run("CREATE TABLE item (id int, at timestamp)");

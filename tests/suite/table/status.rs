@@ -126,7 +126,7 @@ fn check_says_which_way_rows_settle_and_what_stands_against_it() {
     let said = highwater.run(&["check", "--connect"]).ok();
     for line in [
         "warning: nulls: 1 row has no watermark",
-        "warning: index: no index serves the order (at, id): every poll reads all rows; CREATE INDEX ON item (at, id)",
+        "warning: index: no index serves the order (at, id): every poll reads all rows; CREATE INDEX \"item_by_watermark\" ON \"item\" (\"at\", \"id\")",
         "warning: sequence: at is drawn from sequence",
         "warning: time zone: at has no time zone, the server's is Europe/Berlin",
         "key: id: not kept unique by an index",
